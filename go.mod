@@ -1,0 +1,19 @@
+module ucspid
+
+go 1.26.0
+
+require (
+	github.com/colinmarc/cdb v0.0.0-20190223170904-60f317823f70
+	github.com/coreos/go-systemd/v22 v22.7.0
+	github.com/google/go-cmp v0.7.0
+	github.com/miekg/dns v1.1.73
+	github.com/spf13/cobra v1.10.2
+	github.com/spf13/pflag v1.0.10
+	golang.org/x/sys v0.49.0
+	pgregory.net/rapid v1.3.0
+)
+
+require (
+	github.com/inconshreveable/mousetrap v1.1.0 // indirect
+	golang.org/x/net v0.57.0 // indirect
+)

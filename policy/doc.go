@@ -1,0 +1,18 @@
+// Package policy judges a peer by the rules of tcprules: a peer goes in, a
+// decision comes out.
+//
+// The rules are written as text (Parse), compiled into a cdb (WriteFile) and
+// read from there for every connection (File). To judge, call Decide with the
+// peer and whatever holds the rules:
+//
+//	rules := policy.NewFile("/etc/tcp.smtp.cdb")
+//	decision, err := rules.Decide(policy.Peer{IP: addr})
+//
+// The order of the search, the first line that wins, the first hit that ends
+// the search and the variables that a rule sets are those of tcprules(1) and
+// tcpserver(1) of ucspi-tcp 0.88; so is the format of the cdb.
+//
+// The package does no I/O but the rules file, asks no clock, no DNS and writes
+// no log. The zero Decision denies: whatever goes wrong, nobody is let in by
+// an oversight.
+package policy

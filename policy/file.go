@@ -1,0 +1,118 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"sync"
+	"syscall"
+)
+
+// maxFileSize bounds what a rules file may take of the memory, in bytes: room
+// for some five million rules.
+const maxFileSize = 256 << 20
+
+// File is a cdb of rules on disk, such as /etc/tcp.smtp.cdb. It is read when
+// it is first used and whenever it has changed since: a file that is renamed
+// over it counts from the next call on. It may be used by several goroutines.
+type File struct {
+	Path string
+
+	// Optional makes a file that does not exist a database without rules,
+	// which allows everybody. Any other error stays one.
+	Optional bool
+
+	mu       sync.Mutex
+	seen     identity // of what database and err came from
+	database *Database
+	err      error
+}
+
+// Database returns the rules as they are in the file now. An error means that
+// nobody may be let in by this file; it does not repeat the path.
+func (f *File) Database() (*Database, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now, err := identify(f.Path)
+	if errors.Is(err, fs.ErrNotExist) && f.Optional {
+		return &Database{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if now != f.seen {
+		f.seen, f.database, f.err = load(f.Path)
+	}
+	return f.database, f.err
+}
+
+// identity changes whenever a file is replaced or written to. The zero
+// identity belongs to no file.
+type identity struct {
+	dev, inode   uint64
+	size         int64
+	mtime, ctime syscall.Timespec
+}
+
+func identityOf(st *syscall.Stat_t) identity {
+	return identity{st.Dev, st.Ino, st.Size, st.Mtim, st.Ctim}
+}
+
+func identify(path string) (identity, error) {
+	var st syscall.Stat_t
+	err := syscall.Stat(path, &st)
+	return identityOf(&st), err
+}
+
+// load reads and checks a file. What it found, an error too, holds as long as
+// the file keeps the identity; it is zero when the file was not read to the
+// end or changed meanwhile, so that the next call tries again.
+func load(path string) (identity, *Database, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a fifo must not hold us up
+	if err != nil {
+		return identity{}, nil, withoutPath(err)
+	}
+	defer f.Close()
+	before, size, err := stat(f)
+	if err != nil {
+		return identity{}, nil, err
+	}
+	if size > maxFileSize {
+		return before, nil, fmt.Errorf("%d bytes, more than %d", size, maxFileSize)
+	}
+	data := make([]byte, size)
+	if _, err := io.ReadFull(f, data); err != nil {
+		return identity{}, nil, withoutPath(err)
+	}
+	if after, _, err := stat(f); err != nil || after != before {
+		return identity{}, nil, errors.New("changed while it was read")
+	}
+	database, err := NewDatabase(data)
+	return before, database, err
+}
+
+// withoutPath returns what is behind a *fs.PathError.
+func withoutPath(err error) error {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		return path.Err
+	}
+	return err
+}
+
+// stat returns the identity and size of a regular file, an error for any
+// other.
+func stat(f *os.File) (identity, int64, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return identity{}, 0, withoutPath(err)
+	}
+	if info.IsDir() {
+		return identity{}, 0, syscall.EISDIR
+	}
+	if !info.Mode().IsRegular() {
+		return identity{}, 0, errors.New("not a regular file")
+	}
+	return identityOf(info.Sys().(*syscall.Stat_t)), info.Size(), nil
+}

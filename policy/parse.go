@@ -1,0 +1,104 @@
+package policy
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// SyntaxError tells of a line that tcprules(1) refuses too.
+type SyntaxError struct {
+	Line   int    // from 1
+	Text   string // the line without the blanks at its end
+	Reason string // what is wrong with it, noun first
+}
+
+// Error returns the line's number, the reason and the text.
+func (e *SyntaxError) Error() string {
+	return fmt.Sprintf("line %d: %s: %q", e.Line, e.Reason, e.Text)
+}
+
+// Parse reads rules in the text form of tcprules(1): on each line an address,
+// a colon, allow or deny, and variables:
+//
+//	192.168.1.:allow,RELAYCLIENT=""
+//
+// The one byte after a variable's "=" delimits its value. Lines that are
+// empty, that begin with "#" or that have no colon hold no rule. The error is
+// a *SyntaxError or what r returned.
+func Parse(r io.Reader) (*Ruleset, error) {
+	var rules []Rule
+	in := bufio.NewReader(r)
+	for n := 1; ; n++ {
+		line, err := in.ReadBytes('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			return nil, fmt.Errorf("line %d: %w", n, err)
+		}
+		rule, bad := parseLine(line)
+		if bad != nil {
+			return nil, &SyntaxError{Line: n, Text: string(trim(line)), Reason: bad.Error()}
+		}
+		if rule != nil {
+			rule.Line = n
+			rules = append(rules, *rule)
+		}
+		if err != nil {
+			return newRuleset(rules), nil
+		}
+	}
+}
+
+// trim cuts off what tcprules(1) cuts off: not the CR of a CRLF.
+func trim(line []byte) []byte { return bytes.TrimRight(line, " \t\n") }
+
+// parseLine returns the rule on a line, nil when there is none.
+func parseLine(line []byte) (*Rule, error) {
+	if len(line) == 0 || line[0] == '#' || line[0] == '\n' {
+		return nil, nil
+	}
+	address, text, found := strings.Cut(string(trim(line)), ":")
+	if !found {
+		return nil, nil
+	}
+	rule := &Rule{Address: address}
+	switch {
+	case strings.HasPrefix(text, "deny"):
+		rule.Verdict, text = Deny, text[len("deny"):]
+	case strings.HasPrefix(text, "allow"):
+		rule.Verdict, text = Allow, text[len("allow"):]
+	default:
+		return nil, errors.New("verdict: allow or deny must follow the first colon")
+	}
+	for text != "" {
+		variable, rest, err := parseVariable(text)
+		if err != nil {
+			return nil, err
+		}
+		rule.Env = append(rule.Env, variable)
+		text = rest
+	}
+	_, err := parseSpan(address)
+	return rule, err
+}
+
+// parseVariable reads one ,NAME=<d>VALUE<d> from the start of text.
+func parseVariable(text string) (variable, rest string, err error) {
+	if text[0] != ',' {
+		return "", "", fmt.Errorf("variable: a comma must stand before %q", text)
+	}
+	name, quoted, found := strings.Cut(text[1:], "=")
+	if !found {
+		return "", "", fmt.Errorf("variable: no = after %q", name)
+	}
+	if quoted == "" {
+		return "", "", fmt.Errorf("variable %s: no value after the =", name)
+	}
+	value, rest, found := strings.Cut(quoted[1:], quoted[:1])
+	if !found {
+		return "", "", fmt.Errorf("variable %s: the delimiter %q does not come again", name, quoted[0])
+	}
+	return name + "=" + value, rest, nil
+}

@@ -1,0 +1,24 @@
+package policy
+
+import "net/netip"
+
+// Peer is what is known of the other end of a connection when it is judged.
+type Peer struct {
+	IP   netip.Addr // never an IPv4-mapped IPv6 address: callers unmap
+	Host Name       // TCPREMOTEHOST
+	Info Name       // TCPREMOTEINFO
+}
+
+// Name is a name that somebody else gave, by DNS or ident: there may be none.
+// A name that is known may still be empty, and then counts as known in the
+// search, as it does in tcpserver(1). The zero Name is unknown.
+type Name struct {
+	text  string
+	known bool
+}
+
+// Known returns the name with that text.
+func Known(text string) Name { return Name{text: text, known: true} }
+
+// Text returns the name, "" when it is unknown, and whether it is known.
+func (n Name) Text() (text string, known bool) { return n.text, n.known }
