@@ -1,0 +1,120 @@
+package ucspi
+
+import (
+	"fmt"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+
+	"ucspid/policy"
+)
+
+// connection is an accepted connection that is not yet a session. It owns the
+// descriptor and a slot.
+type connection struct {
+	fd            int // blocking, close-on-exec
+	local, remote netip.AddrPort
+	localHost     policy.Name
+	remoteHost    policy.Name
+	remoteInfo    policy.Name
+}
+
+func (c *connection) peer() policy.Peer {
+	return policy.Peer{IP: c.remote.Addr(), Host: c.remoteHost, Info: c.remoteInfo}
+}
+
+// receive takes a connection until it is a session, closed, or in the hands
+// of a goroutine that waits for names. The order is tcpserver's: the banner
+// first, then the names, then the rules; but where no rule depends on a name,
+// a peer that will be denied waits for none.
+func (s *Server) receive(c *connection) {
+	if err := s.prepare(c); err != nil {
+		s.drop(c, err)
+		return
+	}
+	rules, err := s.rules()
+	if err != nil {
+		s.drop(c, err)
+		return
+	}
+	if s.Names.decisive(rules) {
+		s.judging.Go(func() {
+			s.lookUp(c, rules)
+			if decision, allowed := s.judge(c, rules); allowed {
+				s.start(c, decision)
+			}
+		})
+		return
+	}
+	decision, allowed := s.judge(c, rules)
+	switch {
+	case !allowed:
+	case s.Names.asked():
+		s.judging.Go(func() {
+			s.lookUp(c, rules)
+			s.start(c, decision)
+		})
+	default:
+		s.start(c, decision)
+	}
+}
+
+// prepare sets the socket's options, writes the banner and learns what can be
+// learned without asking anybody.
+func (s *Server) prepare(c *connection) error {
+	if !s.KeepOptions && c.remote.Addr().Is4() {
+		// A source route would let a peer borrow somebody's address. Where the
+		// system knows no options there is none.
+		_ = unix.SetsockoptString(c.fd, unix.IPPROTO_IP, unix.IP_OPTIONS, "")
+	}
+	if s.NoDelay {
+		_ = unix.SetsockoptInt(c.fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	}
+	if err := writeBanner(c.fd, s.Banner); err != nil {
+		return fmt.Errorf("unable to print banner: %w", err)
+	}
+	local, err := unix.Getsockname(c.fd)
+	if err != nil {
+		return fmt.Errorf("unable to get local address: %w", err)
+	}
+	c.local = addrPort(local)
+	c.localHost = s.Names.LocalHost
+	return nil
+}
+
+// writeBanner writes without waiting: it is the first that is written, and so
+// has the whole send buffer.
+func writeBanner(fd int, banner string) error {
+	if banner == "" {
+		return nil
+	}
+	n, err := unix.SendmsgN(fd, []byte(banner), nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+	if err == nil && n < len(banner) {
+		err = unix.EMSGSIZE
+	}
+	return err
+}
+
+// rules returns the rules as they are now.
+func (s *Server) rules() (*policy.Database, error) {
+	if s.Rules == nil {
+		return &policy.Database{}, nil
+	}
+	rules, err := s.Rules.Database()
+	if err != nil {
+		return nil, fmt.Errorf("unable to read %s: %w", s.Rules.Path, err)
+	}
+	return rules, nil
+}
+
+// close ends a connection that became no session.
+func (s *Server) close(c *connection) {
+	unix.Close(c.fd)
+	s.slots.give()
+}
+
+// drop closes a connection because of an error and says why.
+func (s *Server) drop(c *connection, err error) {
+	s.close(c)
+	s.Log.dropped(c, err)
+}

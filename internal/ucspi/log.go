@@ -1,0 +1,178 @@
+package ucspi
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ucspid/policy"
+)
+
+// What is said here is said in the words of tcpserver(1), for scripts read
+// them: one event, one function, one line. A line has no program's name and
+// no newline; whoever sends it adds them. Bytes from outside go through
+// appendSafe. An error that concerns one connection is a warning; events are
+// said only when verbose.
+
+// Verbosity says how much is said.
+type Verbosity uint8
+
+// The zero Verbosity is that of tcpserver(1) without a letter.
+const (
+	ErrorsOnly Verbosity = iota // -Q
+	Quiet                       // -q
+	Verbose                     // -v
+)
+
+// Event is one thing that happened. Fields without a meaning for it are zero.
+type Event struct {
+	Name     string // status, pid, ok, deny, end, drop, accept
+	Warning  bool
+	Line     string
+	Local    netip.AddrPort
+	Remote   netip.AddrPort
+	Host     policy.Name
+	Info     policy.Name
+	Rule     policy.Name // the address of the rule that decided
+	Reason   string      // of a denial or a warning
+	PID      int         // of a session
+	Status   int         // raw wait status of an ended session
+	Duration time.Duration
+}
+
+// Log is where a server says what happens. Send must not wait; it is called
+// from several goroutines, in the order of the events of one session.
+type Log struct {
+	Verbosity Verbosity
+	Send      func(Event)
+
+	quietUntil time.Time // of acceptFailed
+	mu         sync.Mutex
+}
+
+func (l *Log) event(e Event) {
+	if l.Verbosity == Verbose {
+		l.Send(e)
+	}
+}
+
+func (l *Log) warn(e Event) {
+	if l.Verbosity != Quiet {
+		e.Warning = true
+		l.Send(e)
+	}
+}
+
+func (l *Log) status(n, limit int) {
+	l.event(Event{Name: "status", Line: fmt.Sprintf("status: %d/%d", n, limit)})
+}
+
+func (l *Log) pid(pid int, c *connection) {
+	l.event(Event{
+		Name: "pid", PID: pid, Local: c.local, Remote: c.remote,
+		Line: "pid " + strconv.Itoa(pid) + " from " + ipText(c.remote.Addr()),
+	})
+}
+
+func (l *Log) ok(pid int, c *connection, d policy.Decision) {
+	e := c.event("ok", pid)
+	if d.Matched {
+		e.Rule = policy.Known(d.Rule)
+	}
+	l.event(e)
+}
+
+// deny names the rule that denied a connection. There is no process for it:
+// its pid is 0.
+func (l *Log) deny(c *connection, d policy.Decision) {
+	e := c.event("deny", 0)
+	e.Line += string(appendSafe([]byte(" RULE:"), d.Rule, ""))
+	e.Reason = "rule"
+	e.Rule = policy.Known(d.Rule)
+	l.event(e)
+}
+
+func (l *Log) end(pid int, status unix.WaitStatus, remote netip.AddrPort, d time.Duration) {
+	l.event(Event{
+		Name: "end", PID: pid, Status: int(status), Remote: remote, Duration: d,
+		Line: fmt.Sprintf("end %d status %d", pid, status),
+	})
+}
+
+func (l *Log) dropped(c *connection, err error) {
+	l.warn(Event{
+		Name: "drop", Local: c.local, Remote: c.remote, Reason: err.Error(),
+		Line: "warning: dropping connection, " + err.Error(),
+	})
+}
+
+// acceptFailed is silent for a second after it spoke: the error may come again
+// and again.
+func (l *Log) acceptFailed(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	if now.Before(l.quietUntil) {
+		return
+	}
+	l.quietUntil = now.Add(time.Second)
+	l.warn(Event{Name: "accept", Reason: err.Error(), Line: "warning: unable to accept: " + err.Error()})
+}
+
+// event returns the ok or deny event of a connection.
+func (c *connection) event(name string, pid int) Event {
+	localHost, _ := c.localHost.Text()
+	remoteHost, _ := c.remoteHost.Text()
+	remoteInfo, _ := c.remoteInfo.Text()
+	b := make([]byte, 0, 128)
+	b = append(b, name...)
+	b = append(b, ' ')
+	b = strconv.AppendInt(b, int64(pid), 10)
+	b = append(b, ' ')
+	b = appendSafe(b, localHost, ":")
+	b = append(b, ipText(c.local.Addr())...)
+	b = append(b, ':')
+	b = strconv.AppendUint(b, uint64(c.local.Port()), 10)
+	b = append(b, ' ')
+	b = appendSafe(b, remoteHost, ":")
+	b = append(b, ipText(c.remote.Addr())...)
+	b = append(b, ':')
+	b = appendSafe(b, remoteInfo, ":")
+	b = strconv.AppendUint(b, uint64(c.remote.Port()), 10)
+	return Event{
+		Name: name, Line: string(b), PID: pid,
+		Local: c.local, Remote: c.remote, Host: c.remoteHost, Info: c.remoteInfo,
+	}
+}
+
+// ipText returns an address as the log shows it: IPv6 in brackets.
+func ipText(ip netip.Addr) string {
+	if ip.Is4() {
+		return ip.String()
+	}
+	return "[" + ip.String() + "]"
+}
+
+// maxLogField is how many bytes of a field are shown.
+const maxLogField = 100
+
+// appendSafe appends what somebody else wrote, and then end, so that it can
+// neither break a line nor a field of it: blanks, control characters, bytes
+// beyond ASCII, "%" and ":" become "?", and a long one is cut off.
+func appendSafe(b []byte, text, end string) []byte {
+	for i := range min(len(text), maxLogField) {
+		c := text[i]
+		if c <= ' ' || c > '~' || c == '%' || c == ':' {
+			c = '?'
+		}
+		b = append(b, c)
+	}
+	if len(text) >= maxLogField {
+		b = append(b, "..."...)
+	}
+	return append(b, end...)
+}

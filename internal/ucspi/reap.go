@@ -1,0 +1,67 @@
+package ucspi
+
+import (
+	"os"
+	"os/signal"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// reaper waits for the end of programs, all of them in one goroutine: a
+// session costs no thread.
+type reaper struct {
+	signals chan os.Signal
+	done    chan struct{}
+}
+
+func (s *Server) startReaper() *reaper {
+	r := &reaper{signals: make(chan os.Signal, 1), done: make(chan struct{})}
+	signal.Notify(r.signals, unix.SIGCHLD)
+	go func() {
+		defer close(r.done)
+		for range r.signals {
+			s.reap()
+		}
+	}()
+	return r
+}
+
+// stop returns when no program's end will be noticed any more.
+func (r *reaper) stop() {
+	signal.Stop(r.signals)
+	close(r.signals)
+	<-r.done
+}
+
+// reap ends the sessions whose programs have ended: one signal may stand for
+// many of them.
+func (s *Server) reap() {
+	for {
+		var status unix.WaitStatus
+		pid, err := unix.Wait4(-1, &status, unix.WNOHANG, nil)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || pid <= 0 {
+			return
+		}
+		s.end(pid, status)
+	}
+}
+
+// end gives the slot of a session back. A child that is none, inherited from
+// whoever ran exec before us, is passed over.
+func (s *Server) end(pid int, status unix.WaitStatus) {
+	s.sessions.mu.Lock()
+	defer s.sessions.mu.Unlock()
+	ended, found := s.sessions.table[pid]
+	if !found {
+		return
+	}
+	delete(s.sessions.table, pid)
+	s.slots.give()
+	s.countsChanged()
+	s.Log.end(pid, status, ended.remote, time.Since(ended.started))
+	s.Log.status(len(s.sessions.table), s.MaxSessions)
+}

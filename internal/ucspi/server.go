@@ -1,0 +1,121 @@
+package ucspi
+
+import (
+	"context"
+	"errors"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ucspid/policy"
+)
+
+// Program is what runs on each allowed connection.
+type Program struct {
+	Path string   // of the file to execute
+	Args []string // with the name in Args[0]
+	Env  []string // NAME=VALUE; the UCSPI environment is added
+}
+
+// Server serves connections. Its exported fields are set before Serve and not
+// changed after; those not spoken of as required may be left zero.
+type Server struct {
+	Listeners   []*os.File   // required: listening TCP sockets, non-blocking
+	Program     Program      // required
+	MaxSessions int          // required: at the limit nothing is accepted
+	Rules       *policy.File // nil allows everybody
+	Banner      string       // written first to each connection, "" for none
+	NoDelay     bool         // sets TCP_NODELAY
+	KeepOptions bool         // leaves IPv4 options, such as source routes
+	Names       Names
+	Log         Log
+
+	slots    slots
+	pause    backoff
+	sessions sessions
+	judging  sync.WaitGroup // connections with a goroutine of their own
+	busy     []atomic.Int64 // by listener: since when it handles a connection
+	denied   atomic.Uint64
+	changed  chan struct{}
+}
+
+// Init makes the server ready for Serve and the other methods.
+func (s *Server) Init() {
+	s.slots = newSlots(s.MaxSessions)
+	s.sessions.table = make(map[int]session)
+	s.busy = make([]atomic.Int64, len(s.Listeners))
+	s.changed = make(chan struct{}, 1)
+	s.Program.Env = withoutOurs(s.Program.Env)
+}
+
+// Serve accepts connections on all listeners until ctx ends, then waits until
+// each of them is either a session or closed. Sessions go on: their programs
+// are left to run. The listeners stay open and the caller's.
+func (s *Server) Serve(ctx context.Context) {
+	reaper := s.startReaper()
+	defer reaper.stop()
+	s.Log.status(0, s.MaxSessions)
+
+	stop := context.AfterFunc(ctx, func() {
+		for _, l := range s.Listeners {
+			l.SetReadDeadline(time.Unix(0, 1)) // ends accept's wait
+		}
+	})
+	defer stop()
+	var loops sync.WaitGroup
+	for i := range s.Listeners {
+		loops.Go(func() { s.accept(ctx, i) })
+	}
+	loops.Wait()
+	s.judging.Wait()
+}
+
+// Counts is what the server does and has done.
+type Counts struct {
+	Sessions int    // programs running
+	Limit    int    // MaxSessions
+	Denied   uint64 // connections since the start
+}
+
+// Counts returns the numbers of this moment.
+func (s *Server) Counts() Counts {
+	return Counts{Sessions: s.sessions.count(), Limit: s.MaxSessions, Denied: s.denied.Load()}
+}
+
+// Changed receives a value after Counts have changed, one for any number of
+// changes.
+func (s *Server) Changed() <-chan struct{} { return s.changed }
+
+func (s *Server) countsChanged() {
+	select {
+	case s.changed <- struct{}{}:
+	default:
+	}
+}
+
+// BusyFor returns for how long the slowest accept loop has been at work on
+// one connection: where that is long, the loop is stuck. Waiting, for a
+// connection or for a slot, is not work.
+func (s *Server) BusyFor(now time.Time) time.Duration {
+	var longest time.Duration
+	for i := range s.busy {
+		if since := s.busy[i].Load(); since != 0 {
+			longest = max(longest, now.Sub(time.Unix(0, since)))
+		}
+	}
+	return longest
+}
+
+// LocalPort returns the port of a listener.
+func LocalPort(listener *os.File) (uint16, error) {
+	conn, err := listener.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var local unix.Sockaddr
+	controlErr := conn.Control(func(fd uintptr) { local, err = unix.Getsockname(int(fd)) })
+	return addrPort(local).Port(), errors.Join(controlErr, err)
+}

@@ -1,0 +1,79 @@
+package ucspi
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ucspid/policy"
+)
+
+// session is a running program. It holds a slot but no descriptor.
+type session struct {
+	remote  netip.AddrPort
+	started time.Time
+}
+
+// sessions are the programs that run, by process id. The lock is held from
+// before a program is started until it stands in the table, so that the
+// reaper, which may learn of its end at once, finds it there, and so that the
+// lines of the log come in order.
+type sessions struct {
+	mu    sync.Mutex
+	table map[int]session
+}
+
+func (t *sessions) count() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.table)
+}
+
+// start runs the program on an allowed connection. The connection is closed
+// here; it is the program's now, and so is the slot.
+func (s *Server) start(c *connection, decision policy.Decision) {
+	env := environ(s.Program.Env, c, decision.Env)
+	s.sessions.mu.Lock()
+	pid, err := s.spawn(c.fd, env)
+	if err != nil {
+		s.sessions.mu.Unlock()
+		s.spawnFailed(c, err)
+		return
+	}
+	s.sessions.table[pid] = session{remote: c.remote, started: time.Now()}
+	s.Log.status(len(s.sessions.table), s.MaxSessions)
+	s.Log.pid(pid, c)
+	s.Log.ok(pid, c, decision)
+	s.sessions.mu.Unlock()
+
+	unix.Close(c.fd)
+	s.countsChanged()
+	s.pause.succeeded()
+}
+
+// spawn starts the program with the connection as its descriptors 0 and 1, our
+// own stderr as 2, and no other. It is the one place where a process begins.
+func (s *Server) spawn(conn int, env []string) (pid int, err error) {
+	return syscall.ForkExec(s.Program.Path, s.Program.Args, &syscall.ProcAttr{
+		Env:   env,
+		Files: []uintptr{uintptr(conn), uintptr(conn), uintptr(syscall.Stderr)},
+	})
+}
+
+// spawnFailed closes the connection, so that the client need not wait, and
+// where the system is short of something lets all loops wait instead.
+func (s *Server) spawnFailed(c *connection, err error) {
+	switch {
+	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.ENOMEM),
+		errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
+		s.pause.failed()
+		s.drop(c, fmt.Errorf("unable to fork: %w", err))
+	default:
+		s.drop(c, fmt.Errorf("unable to run %s: %w", s.Program.Args[0], err))
+	}
+}
