@@ -1,0 +1,39 @@
+# ucspid: build, try, test and install.
+#
+#   make run       the main job: serve SMTP on 127.0.0.1:2525
+#   make test      all tests; installs what they need with apt-get, when root
+#   make install   into $(DESTDIR)$(PREFIX)
+
+PREFIX  = /usr/local
+DESTDIR =
+
+BINDIR  = $(PREFIX)/bin
+UNITDIR = $(PREFIX)/lib/systemd/system
+MANDIR  = $(PREFIX)/share/man
+
+GO      = go
+PROGRAMS = ucspid ucspidctl
+UNITS   = $(wildcard units/*.*)
+MAN8    = $(wildcard man/*.8)
+MAN5    = $(wildcard man/*.5)
+
+.PHONY: build run test install clean
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o bin/ $(PROGRAMS:%=./cmd/%)
+
+run: build
+	@examples/run
+
+test:
+	@test/all
+
+install: build
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(UNITDIR) $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8
+	install -m 755 $(PROGRAMS:%=bin/%) $(DESTDIR)$(BINDIR)
+	install -m 644 $(UNITS) $(DESTDIR)$(UNITDIR)
+	install -m 644 $(MAN5) $(DESTDIR)$(MANDIR)/man5
+	install -m 644 $(MAN8) $(DESTDIR)$(MANDIR)/man8
+
+clean:
+	rm -rf bin

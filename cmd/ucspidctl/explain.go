@@ -1,0 +1,146 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"ucspid/internal/exit"
+	"ucspid/policy"
+)
+
+// explanation is what rules explain is asked.
+type explanation struct {
+	cdb, text string // one of them is read
+	peer      policy.Peer
+}
+
+func newExplain() *cobra.Command {
+	var e explanation
+	var host, info string
+	cmd := &cobra.Command{
+		Use:   "explain [-x FILE.cdb | -f FILE] IP [--host HOST] [--info INFO]",
+		Short: "Say how a peer is judged, and by which rule",
+		Long: `Say how a peer is judged: each key that is tried, the rule that is hit with
+its line in the text, and the variables that it sets. Nobody is asked: a host
+name and an ident answer are known when they are given.
+
+Exit codes: 0 allow, 1 deny, 100 wrong usage or rules, 111 unreadable rules.`,
+		Example: `  ucspidctl rules explain 192.168.1.7
+  ucspidctl rules explain -f /etc/tcp.smtp 203.0.113.9 --host mail.example.org`,
+		Args:                  oneArgument("IP"),
+		DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ip, err := netip.ParseAddr(args[0])
+			if err != nil {
+				return fmt.Errorf("IP %s: not an address", printable(args[0]))
+			}
+			e.peer.IP = ip.Unmap()
+			if cmd.Flags().Changed("host") {
+				e.peer.Host = policy.Known(host)
+			}
+			if cmd.Flags().Changed("info") {
+				e.peer.Info = policy.Known(info)
+			}
+			return e.run(cmd.OutOrStdout())
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVarP(&e.cdb, "rules", "x", defaultCDB, "the compiled rules, `FILE.cdb`")
+	flags.StringVarP(&e.text, "file", "f", "", "instead, a text of rules, `FILE`")
+	flags.StringVar(&host, "host", "", "the peer's name, `HOST` (TCPREMOTEHOST)")
+	flags.StringVar(&info, "info", "", "the peer's ident answer, `INFO` (TCPREMOTEINFO)")
+	cmd.MarkFlagsMutuallyExclusive("rules", "file")
+	return cmd
+}
+
+// run prints the explanation. A peer that is denied is an exit.Deny.
+func (e *explanation) run(w io.Writer) error {
+	rules, err := e.open()
+	if err != nil {
+		return err
+	}
+	traced := &trace{Finder: rules}
+	decision, err := policy.Decide(e.peer, traced)
+	if err != nil {
+		return exit.Retry(err)
+	}
+	for _, key := range traced.misses {
+		fmt.Fprintf(w, "no rule   %s\n", keyText(key))
+	}
+	if decision.Matched {
+		fmt.Fprintf(w, "rule      %s\n", keyText(decision.Rule))
+		fmt.Fprintf(w, "line      %s\n", e.source(decision))
+	}
+	for _, variable := range decision.Env {
+		fmt.Fprintf(w, "variable  %s\n", printable(variable))
+	}
+	if decision.Matched {
+		fmt.Fprintf(w, "verdict   %s\n", decision.Verdict)
+	} else {
+		fmt.Fprintf(w, "verdict   %s (no rule says otherwise)\n", decision.Verdict)
+	}
+	if decision.Verdict != policy.Allow {
+		return exit.Deny()
+	}
+	return nil
+}
+
+// open returns the rules of the text or the cdb.
+func (e *explanation) open() (policy.Finder, error) {
+	if e.text != "" {
+		return readRules(e.text)
+	}
+	rules, err := (&policy.File{Path: e.cdb}).Database()
+	if err != nil {
+		return nil, exit.Retry(fmt.Errorf("%s: %w", e.cdb, err))
+	}
+	return rules, nil
+}
+
+// source returns where the rule of a decision is written. A cdb does not
+// know; but the text from which it was compiled is mostly beside it.
+func (e *explanation) source(d policy.Decision) string {
+	path := e.text
+	if path == "" {
+		var named bool
+		if path, named = strings.CutSuffix(e.cdb, ".cdb"); !named {
+			return "unknown: no text beside " + e.cdb
+		}
+	}
+	rules, err := readRules(path)
+	if err != nil {
+		return "unknown: " + err.Error()
+	}
+	rule := rules.Rule(d.Rule)
+	if rule == nil || rule.Verdict != d.Verdict || !slices.Equal(rule.Env, d.Env) {
+		return fmt.Sprintf("unknown: %s says otherwise, it was changed and not compiled", path)
+	}
+	return fmt.Sprintf("%s:%d: %s", path, rule.Line, printable(rule.String()))
+}
+
+// keyText shows a key; that of the rule for everybody is empty.
+func keyText(key string) string {
+	if key == "" {
+		return `"" (everybody)`
+	}
+	return printable(key)
+}
+
+// trace notes the keys under which there is no rule.
+type trace struct {
+	policy.Finder
+	misses []string
+}
+
+func (t *trace) Find(key []byte) ([]byte, bool, error) {
+	record, found, err := t.Finder.Find(key)
+	if err == nil && !found {
+		t.misses = append(t.misses, string(key))
+	}
+	return record, found, err
+}

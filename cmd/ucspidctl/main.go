@@ -1,0 +1,54 @@
+// The command ucspidctl does what an operator does by hand: it compiles,
+// explains and checks the rules of ucspid(8). Its manual is ucspidctl(8).
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"ucspid/internal/exit"
+)
+
+const version = "0.1.0"
+
+func main() {
+	root := newRoot()
+	os.Exit(exit.Report(os.Stderr, "ucspidctl", root.Execute()))
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "ucspidctl",
+		Short:         "Compile and explain the rules of ucspid",
+		Version:       version,
+		Args:          needCommand,
+		RunE:          func(*cobra.Command, []string) error { return nil },
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetVersionTemplate("ucspidctl {{.Version}}\n")
+	root.AddCommand(newRules())
+	return root
+}
+
+// needCommand refuses to do nothing.
+func needCommand(cmd *cobra.Command, args []string) error {
+	hint := "see " + cmd.CommandPath() + " --help"
+	if len(args) == 0 {
+		return exit.Advise(errors.New("command: none was given"), hint)
+	}
+	return exit.Advise(errors.New("command "+args[0]+": there is none"), hint)
+}
+
+// oneArgument demands exactly one argument, which is called by its name.
+func oneArgument(name string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 1 {
+			return nil
+		}
+		return exit.Advise(fmt.Errorf("%s: %d were given, one is needed", name, len(args)), "see "+cmd.CommandPath()+" --help")
+	}
+}
