@@ -51,7 +51,7 @@ func serve(o *options, stdout, stderr io.Writer) error {
 	if err := printPorts(o, listeners, stdout); err != nil {
 		return err
 	}
-	if err := checkRules(o); err != nil {
+	if err := checkRules(o); err != nil && o.verbosity != ucspi.Quiet {
 		exit.Report(stderr, "ucspid", err) // connections are dropped until the file is right
 	}
 	watchdog, err := activation.WatchdogInterval()
