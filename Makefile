@@ -23,6 +23,7 @@ build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o bin/ $(PROGRAMS:%=./cmd/%)
 
 run: build
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./examples/smtp-echo
 	@examples/run
 
 test:
