@@ -6,6 +6,7 @@
 
 PREFIX  = /usr/local
 DESTDIR =
+LISTEN ?= 127.0.0.1:2525
 
 BINDIR  = $(PREFIX)/bin
 UNITDIR = $(PREFIX)/lib/systemd/system
@@ -24,7 +25,7 @@ build:
 
 run: build
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./examples/smtp-echo
-	@examples/run
+	@LISTEN="$(LISTEN)" examples/run
 
 test:
 	@test/all
