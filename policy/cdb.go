@@ -4,9 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"io"
-	"iter"
-	"slices"
 
 	"github.com/colinmarc/cdb"
 )
@@ -34,12 +31,12 @@ func corrupt(format string, args ...any) error {
 // Database is a compiled ruleset: a cdb in memory that was found to be whole.
 // The zero Database holds no rules. It may be used by several goroutines.
 type Database struct {
-	cdb *cdb.CDB
+	data []byte
+	cdb  *cdb.CDB
 
-	// aside holds the records of table 0 when one of its keys hashes to 0.
-	// The library takes that hash for an empty slot, and so sees neither that
-	// key nor those that come after it.
-	aside map[string][]byte
+	// zero tells that a key hashes to 0. The library takes that hash for an
+	// empty slot: in table 0 it sees neither that key nor those behind it.
+	zero bool
 
 	needsHost, needsInfo bool
 }
@@ -49,22 +46,13 @@ type Database struct {
 // nothing else may be in the file: a changed byte is noticed unless it is in
 // a record's value. The database keeps data.
 func NewDatabase(data []byte) (*Database, error) {
-	records, err := check(data)
-	if err != nil {
+	d := &Database{data: data}
+	if err := d.check(); err != nil {
 		return nil, err
 	}
 	reader, err := cdb.New(bytes.NewReader(data), hash)
-	if err != nil {
-		return nil, err
-	}
-	d := &Database{cdb: reader}
-	for _, r := range records {
-		d.note(r.key)
-	}
-	if slices.ContainsFunc(records, func(r record) bool { return r.hash == 0 }) {
-		d.setAside(records)
-	}
-	return d, nil
+	d.cdb = reader
+	return d, err
 }
 
 // note learns from a key what must be known of a peer to judge it.
@@ -75,15 +63,8 @@ func (d *Database) note(key []byte) {
 	if bytes.IndexByte(key, '@') >= 0 {
 		d.needsInfo = true
 	}
-}
-
-// setAside copies the records of table 0, the first of each key.
-func (d *Database) setAside(records []record) {
-	d.aside = make(map[string][]byte)
-	for _, r := range records {
-		if _, taken := d.aside[string(r.key)]; !taken && r.table() == 0 {
-			d.aside[string(r.key)] = r.value
-		}
+	if hash(key) == 0 {
+		d.zero = true
 	}
 }
 
@@ -95,33 +76,30 @@ func (d *Database) NeedsInfo() bool { return d.needsInfo }
 
 // Find makes a Database a Finder.
 func (d *Database) Find(key []byte) ([]byte, bool, error) {
-	if d.aside != nil && hash(key)%tables == 0 {
-		value, found := d.aside[string(key)]
-		return value, found, nil
-	}
 	if d.cdb == nil {
 		return nil, false, nil
 	}
-	value, err := d.cdb.Get(key)
-	return value, value != nil, err // the library's empty value is not nil
+	if d.zero && hash(key)%tables == 0 {
+		record, found := d.probe(key)
+		return record, found, nil
+	}
+	record, err := d.cdb.Get(key)
+	return record, record != nil, err // the library's empty record is not nil
 }
 
-// writeCDB writes the entries to w as cdbmake does, byte for byte.
-func writeCDB(w io.WriteSeeker, entries iter.Seq2[string, []byte]) error {
-	out, err := cdb.NewWriter(w, hash)
-	if err != nil {
-		return err
-	}
-	for key, value := range entries {
-		if hash([]byte(key)) == 0 {
-			return fmt.Errorf("address %q: cannot be stored, its hash is 0", key)
+// probe looks a key of table 0 up where the library cannot.
+func (d *Database) probe(key []byte) ([]byte, bool) {
+	t := d.table(0)
+	for i := range t.slots {
+		h, pos := d.slot(t, (hash(key)>>8+i)%t.slots)
+		if pos == 0 {
+			break
 		}
-		if err := out.Put([]byte(key), value); err != nil {
-			return err
+		if found, record := d.record(uint64(pos)); h == hash(key) && bytes.Equal(found, key) {
+			return record, true
 		}
 	}
-	_, err = out.Freeze()
-	return err
+	return nil, false
 }
 
 // hash is the hash of the cdb format.
@@ -133,149 +111,30 @@ func hash(key []byte) uint32 {
 	return h
 }
 
-// record is one entry of a cdb, as parts of the file.
-type record struct {
-	pos        uint64
-	hash       uint32
-	key, value []byte
+// table is where the slots of one table are.
+type table struct {
+	pos   uint64
+	slots uint32
 }
 
-func (r record) table() uint32 { return r.hash % tables }
-
-// check returns the records of a cdb, in the order of the file, or a
-// *CorruptError.
-func check(data []byte) ([]record, error) {
-	if len(data) < headerSize {
-		return nil, corrupt("%d bytes are too few for a header", len(data))
-	}
-	end, err := checkHeader(data)
-	if err != nil {
-		return nil, err
-	}
-	records, err := readRecords(data, end)
-	if err != nil {
-		return nil, err
-	}
-	return records, checkSlots(data, records)
+func (d *Database) pair(pos uint64) (uint32, uint32) {
+	return binary.LittleEndian.Uint32(d.data[pos:]), binary.LittleEndian.Uint32(d.data[pos+4:])
 }
 
-// pair returns the two numbers at pos.
-func pair(data []byte, pos uint64) (uint32, uint32) {
-	return binary.LittleEndian.Uint32(data[pos:]), binary.LittleEndian.Uint32(data[pos+4:])
+func (d *Database) table(n uint32) table {
+	pos, slots := d.pair(uint64(n) * pairSize)
+	return table{uint64(pos), slots}
 }
 
-// checkHeader makes sure that the tables follow each other to the end of the
-// file, and returns where the records end: where the first table begins.
-func checkHeader(data []byte) (end uint64, err error) {
-	first, _ := pair(data, 0)
-	end = uint64(first)
-	if end < headerSize {
-		return 0, corrupt("table 0 begins in the header")
-	}
-	next := end
-	for i := range uint64(tables) {
-		pos, slots := pair(data, i*pairSize)
-		if uint64(pos) != next {
-			return 0, corrupt("table %d begins at %d, not at %d", i, pos, next)
-		}
-		next += uint64(slots) * pairSize
-	}
-	if next != uint64(len(data)) {
-		return 0, corrupt("the tables end at %d, the file at %d", next, len(data))
-	}
-	return end, nil
+// slot returns the hash and the record's position in a slot, 0 for the
+// position when the slot is free.
+func (d *Database) slot(t table, n uint32) (hash, pos uint32) {
+	return d.pair(t.pos + uint64(n)*pairSize)
 }
 
-// readRecords reads the records that fill the file from the header to end.
-func readRecords(data []byte, end uint64) ([]record, error) {
-	var records []record
-	for pos := uint64(headerSize); pos < end; {
-		if end-pos < pairSize {
-			return nil, corrupt("the record at %d is cut off", pos)
-		}
-		keyLen, valueLen := pair(data, pos)
-		keyEnd := pos + pairSize + uint64(keyLen)
-		valueEnd := keyEnd + uint64(valueLen)
-		if valueEnd > end {
-			return nil, corrupt("the record at %d reaches beyond the records", pos)
-		}
-		key := data[pos+pairSize : keyEnd]
-		records = append(records, record{pos, hash(key), key, data[keyEnd:valueEnd]})
-		pos = valueEnd
-	}
-	return records, nil
-}
-
-// checkSlots makes sure that each record is in exactly one slot, and that a
-// search for its key gets there.
-func checkSlots(data []byte, records []record) error {
-	taken := make([]bool, len(records))
-	count := 0
-	for t := range uint32(tables) {
-		n, err := checkTable(data, t, records, taken)
-		if err != nil {
-			return err
-		}
-		count += n
-	}
-	if count != len(records) {
-		return corrupt("%d records, but %d slots in use", len(records), count)
-	}
-	return nil
-}
-
-// checkTable checks the slots of one table, marks their records as taken and
-// returns how many there are. A search begins at the slot that the hash names
-// and ends at the first free one, so that all slots between must be in use.
-func checkTable(data []byte, table uint32, records []record, taken []bool) (int, error) {
-	pos, slots := pair(data, uint64(table)*pairSize)
-	slot := func(i uint32) (uint32, uint32) { return pair(data, uint64(pos)+uint64(i)*pairSize) }
-	count := 0
-	run := usedAtEnd(slot, slots) // slots in use without a gap before this one
-	for i := range slots {
-		h, at := slot(i)
-		if at == 0 {
-			if h != 0 {
-				return 0, corrupt("table %d, slot %d: a hash without a record", table, i)
-			}
-			run = 0
-			continue
-		}
-		n, found := slices.BinarySearchFunc(records, uint64(at), byPosition)
-		switch {
-		case !found:
-			return 0, corrupt("table %d, slot %d: no record begins at %d", table, i, at)
-		case taken[n]:
-			return 0, corrupt("table %d, slot %d: the record at %d has a slot already", table, i, at)
-		case h != records[n].hash || table != records[n].table():
-			return 0, corrupt("table %d, slot %d: not the slot of the record at %d", table, i, at)
-		case (i+slots-(h>>8)%slots)%slots > run:
-			return 0, corrupt("table %d, slot %d: the record at %d is out of reach", table, i, at)
-		}
-		taken[n] = true
-		count++
-		run++
-	}
-	return count, nil
-}
-
-func byPosition(r record, pos uint64) int {
-	switch {
-	case r.pos < pos:
-		return -1
-	case r.pos > pos:
-		return 1
-	}
-	return 0
-}
-
-// usedAtEnd counts the slots in use at the end of a table: a search that
-// comes there goes on at slot 0.
-func usedAtEnd(slot func(uint32) (uint32, uint32), slots uint32) uint32 {
-	for n := range slots {
-		if _, at := slot(slots - 1 - n); at == 0 {
-			return n
-		}
-	}
-	return slots
+// record returns the key and the value of the record at pos.
+func (d *Database) record(pos uint64) (key, value []byte) {
+	keyLen, valueLen := d.pair(pos)
+	keyEnd := pos + pairSize + uint64(keyLen)
+	return d.data[pos+pairSize : keyEnd], d.data[keyEnd : keyEnd+uint64(valueLen)]
 }

@@ -3,10 +3,13 @@
 //
 // The rules are written as text (Parse), compiled into a cdb (WriteFile) and
 // read from there for every connection (File). To judge, call Decide with the
-// peer and whatever holds the rules:
+// peer and what holds the rules:
 //
-//	rules := policy.NewFile("/etc/tcp.smtp.cdb")
-//	decision, err := rules.Decide(policy.Peer{IP: addr})
+//	file := policy.File{Path: "/etc/tcp.smtp.cdb"}
+//	...
+//	rules, err := file.Database()
+//	...
+//	decision, err := policy.Decide(policy.Peer{IP: ip}, rules)
 //
 // The order of the search, the first line that wins, the first hit that ends
 // the search and the variables that a rule sets are those of tcprules(1) and

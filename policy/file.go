@@ -57,7 +57,7 @@ type identity struct {
 }
 
 func identityOf(st *syscall.Stat_t) identity {
-	return identity{st.Dev, st.Ino, st.Size, st.Mtim, st.Ctim}
+	return identity{uint64(st.Dev), st.Ino, st.Size, st.Mtim, st.Ctim} // Dev is 32 bits on some
 }
 
 func identify(path string) (identity, error) {
@@ -66,9 +66,16 @@ func identify(path string) (identity, error) {
 	return identityOf(&st), err
 }
 
+// sameContent tells whether nobody wrote to the file since: that another was
+// renamed over it shows in its ctime only.
+func (i identity) sameContent(now identity) bool {
+	now.ctime = i.ctime
+	return now == i
+}
+
 // load reads and checks a file. What it found, an error too, holds as long as
 // the file keeps the identity; it is zero when the file was not read to the
-// end or changed meanwhile, so that the next call tries again.
+// end or was written to meanwhile, so that the next call tries again.
 func load(path string) (identity, *Database, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a fifo must not hold us up
 	if err != nil {
@@ -86,8 +93,8 @@ func load(path string) (identity, *Database, error) {
 	if _, err := io.ReadFull(f, data); err != nil {
 		return identity{}, nil, withoutPath(err)
 	}
-	if after, _, err := stat(f); err != nil || after != before {
-		return identity{}, nil, errors.New("changed while it was read")
+	if after, _, err := stat(f); err != nil || !before.sameContent(after) {
+		return identity{}, nil, errors.New("written to while it was read")
 	}
 	database, err := NewDatabase(data)
 	return before, database, err

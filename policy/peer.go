@@ -4,7 +4,7 @@ import "net/netip"
 
 // Peer is what is known of the other end of a connection when it is judged.
 type Peer struct {
-	IP   netip.Addr // never an IPv4-mapped IPv6 address: callers unmap
+	IP   netip.Addr // TCPREMOTEIP
 	Host Name       // TCPREMOTEHOST
 	Info Name       // TCPREMOTEINFO
 }

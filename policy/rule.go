@@ -28,18 +28,18 @@ func (r *Rule) String() string {
 	return b.String()
 }
 
-// delimiter returns a byte that can stand around value. There is one, for a
-// value was once delimited itself; a value from elsewhere that holds every
-// byte gets a quote all the same.
+// delimiter returns a byte that can stand around value: a usual one, else a
+// printable one, else any but a newline. There is one, for the value was
+// delimited itself.
 func delimiter(value string) byte {
-	const usual = "\"/:|"
-	for i := range len(usual) {
-		if strings.IndexByte(value, usual[i]) < 0 {
-			return usual[i]
+	free := func(c byte) bool { return strings.IndexByte(value, c) < 0 }
+	for _, c := range []byte("\"/:|") {
+		if free(c) {
+			return c
 		}
 	}
-	for c := byte('!'); c < 127; c++ {
-		if strings.IndexByte(value, c) < 0 {
+	for i := range 256 {
+		if c := byte('!' + i); c != '\n' && free(c) { // from "!" on, and around
 			return c
 		}
 	}
@@ -100,9 +100,10 @@ func parseSpan(address string) (*span, error) {
 	return &span{address[:left], address[right:], bottom, min(top, 255)}, nil
 }
 
-// number reads a decimal number as tcprules(1) does: none at all is 0, and
-// one too large wraps around.
+// number reads a decimal number as tcprules(1) does: none at all is 0, one too
+// large wraps around, and a NUL ends it.
 func number(s string) (uint64, error) {
+	s, _, _ = strings.Cut(s, "\x00")
 	var n uint64
 	for i := range len(s) {
 		if s[i] < '0' || s[i] > '9' {

@@ -14,11 +14,12 @@ import "iter"
 //  7. =, when the host is known
 //  8. the empty address
 //
-// A yielded key is valid until the next one is asked for.
+// An IPv4-mapped address counts as IPv4, and the zone of a link-local one for
+// nothing. A yielded key is valid until the next one is asked for.
 func Keys(p Peer) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		var space [128]byte
-		s := search{key: space[:0], ip: p.IP.AppendTo(nil), yield: yield}
+		s := search{key: space[:0], ip: p.IP.Unmap().WithZone("").AppendTo(nil), yield: yield}
 		s.run(p)
 	}
 }
