@@ -19,12 +19,12 @@ func TestBadRulesDropTheConnectionAndTheServerLives(t *testing.T) {
 		place func(path string) error
 		why   string
 	}{
-		"missing":   {func(string) error { return nil }, "no such file or directory"},
+		"missing":   {func(string) error { return nil }, "file does not exist"},
 		"empty":     {write(nil), "corrupt cdb: "},
 		"truncated": {write(good[:len(good)-1]), "corrupt cdb: "},
 		"garbage":   {write([]byte("#!/bin/sh\n")), "corrupt cdb: "},
 		"directory": {func(path string) error { return os.Mkdir(path, 0o700) }, "is a directory"},
-		"loop":      {func(path string) error { return os.Symlink(path, path) }, "too many levels of symbolic links"},
+		"loop":      {func(path string) error { return os.Symlink(path, path) }, "symbolic link loop"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "tcp.smtp.cdb")

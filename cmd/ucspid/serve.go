@@ -135,7 +135,7 @@ func printPorts(o *options, listeners []*os.File, stdout io.Writer) error {
 // newServer puts the server together from the options.
 func newServer(o *options, program ucspi.Program, listeners []*os.File, v *voice) *ucspi.Server {
 	_, localNameKnown := o.localName.Text()
-	s := &ucspi.Server{
+	c := ucspi.Config{
 		Listeners:   listeners,
 		Program:     program,
 		MaxSessions: o.maxSessions,
@@ -152,13 +152,13 @@ func newServer(o *options, program ucspi.Program, listeners []*os.File, v *voice
 			Timeout:      o.lookupTimeout,
 			InfoTimeout:  o.infoTimeout,
 		},
-		Log: ucspi.Log{Verbosity: o.verbosity, Send: v.send},
+		Verbosity: o.verbosity,
+		Send:      v.send,
 	}
 	if o.rules != "" {
-		s.Rules = &policy.File{Path: o.rules, Optional: o.rulesOptional}
+		c.Rules = &policy.File{Path: o.rules, Optional: o.rulesOptional}
 	}
-	s.Init()
-	return s
+	return ucspi.NewServer(c)
 }
 
 // dnsCacheIP returns the name servers of $DNSCACHEIP, which tcpserver(1) asks

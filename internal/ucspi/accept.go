@@ -26,7 +26,7 @@ func (s *Server) accept(ctx context.Context, listener int) {
 			return
 		case gone(err):
 		default:
-			s.Log.acceptFailed(err)
+			s.log.acceptFailed(err)
 			s.pause.failed()
 		}
 	}

@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ucspid/internal/errno"
 	"ucspid/policy"
 )
 
@@ -71,11 +72,11 @@ func (s *Server) prepare(c *connection) error {
 		_ = unix.SetsockoptInt(c.fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	}
 	if err := writeBanner(c.fd, s.Banner); err != nil {
-		return fmt.Errorf("unable to print banner: %w", err)
+		return fmt.Errorf("unable to print banner: %s", errno.Text(err))
 	}
 	local, err := unix.Getsockname(c.fd)
 	if err != nil {
-		return fmt.Errorf("unable to get local address: %w", err)
+		return fmt.Errorf("unable to get local address: %s", errno.Text(err))
 	}
 	c.local = addrPort(local)
 	c.localHost = s.Names.LocalHost
@@ -102,7 +103,7 @@ func (s *Server) rules() (*policy.Database, error) {
 	}
 	rules, err := s.Rules.Database()
 	if err != nil {
-		return nil, fmt.Errorf("unable to read %s: %w", s.Rules.Path, err)
+		return nil, fmt.Errorf("unable to read %s: %s", s.Rules.Path, errno.Text(err))
 	}
 	return rules, nil
 }
@@ -116,5 +117,5 @@ func (s *Server) close(c *connection) {
 // drop closes a connection because of an error and says why.
 func (s *Server) drop(c *connection, err error) {
 	s.close(c)
-	s.Log.dropped(c, err)
+	s.log.dropped(c, err)
 }

@@ -3,6 +3,7 @@ package ucspi
 import (
 	"fmt"
 
+	"ucspid/internal/errno"
 	"ucspid/policy"
 )
 
@@ -11,14 +12,14 @@ import (
 func (s *Server) judge(c *connection, rules *policy.Database) (policy.Decision, bool) {
 	decision, err := policy.Decide(c.peer(), rules)
 	if err != nil {
-		s.drop(c, fmt.Errorf("unable to read %s: %w", s.Rules.Path, err))
+		s.drop(c, fmt.Errorf("unable to read %s: %s", s.Rules.Path, errno.Text(err)))
 		return policy.Decision{}, false
 	}
 	if decision.Verdict != policy.Allow {
 		s.close(c)
 		s.denied.Add(1)
 		s.countsChanged()
-		s.Log.deny(c, decision)
+		s.log.deny(c, decision)
 		s.pause.succeeded()
 		return policy.Decision{}, false
 	}

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ucspid/internal/errno"
 	"ucspid/policy"
 )
 
@@ -44,41 +45,40 @@ type Event struct {
 	Duration time.Duration
 }
 
-// Log is where a server says what happens. Send must not wait; it is called
-// from several goroutines, in the order of the events of one session.
-type Log struct {
-	Verbosity Verbosity
-	Send      func(Event)
+// log says what happens, the events of one session in their order.
+type log struct {
+	verbosity Verbosity
+	send      func(Event)
 
-	quietUntil time.Time // of acceptFailed
 	mu         sync.Mutex
+	quietUntil time.Time // of acceptFailed
 }
 
-func (l *Log) event(e Event) {
-	if l.Verbosity == Verbose {
-		l.Send(e)
+func (l *log) event(e Event) {
+	if l.verbosity == Verbose {
+		l.send(e)
 	}
 }
 
-func (l *Log) warn(e Event) {
-	if l.Verbosity != Quiet {
+func (l *log) warn(e Event) {
+	if l.verbosity != Quiet {
 		e.Warning = true
-		l.Send(e)
+		l.send(e)
 	}
 }
 
-func (l *Log) status(n, limit int) {
+func (l *log) status(n, limit int) {
 	l.event(Event{Name: "status", Line: fmt.Sprintf("status: %d/%d", n, limit)})
 }
 
-func (l *Log) pid(pid int, c *connection) {
+func (l *log) pid(pid int, c *connection) {
 	l.event(Event{
 		Name: "pid", PID: pid, Local: c.local, Remote: c.remote,
 		Line: "pid " + strconv.Itoa(pid) + " from " + ipText(c.remote.Addr()),
 	})
 }
 
-func (l *Log) ok(pid int, c *connection, d policy.Decision) {
+func (l *log) ok(pid int, c *connection, d policy.Decision) {
 	e := c.event("ok", pid)
 	if d.Matched {
 		e.Rule = policy.Known(d.Rule)
@@ -88,7 +88,7 @@ func (l *Log) ok(pid int, c *connection, d policy.Decision) {
 
 // deny names the rule that denied a connection. There is no process for it:
 // its pid is 0.
-func (l *Log) deny(c *connection, d policy.Decision) {
+func (l *log) deny(c *connection, d policy.Decision) {
 	e := c.event("deny", 0)
 	e.Line += string(appendSafe([]byte(" RULE:"), d.Rule, ""))
 	e.Reason = "rule"
@@ -96,14 +96,14 @@ func (l *Log) deny(c *connection, d policy.Decision) {
 	l.event(e)
 }
 
-func (l *Log) end(pid int, status unix.WaitStatus, remote netip.AddrPort, d time.Duration) {
+func (l *log) end(pid int, status unix.WaitStatus, remote netip.AddrPort, d time.Duration) {
 	l.event(Event{
 		Name: "end", PID: pid, Status: int(status), Remote: remote, Duration: d,
 		Line: fmt.Sprintf("end %d status %d", pid, status),
 	})
 }
 
-func (l *Log) dropped(c *connection, err error) {
+func (l *log) dropped(c *connection, err error) {
 	l.warn(Event{
 		Name: "drop", Local: c.local, Remote: c.remote, Reason: err.Error(),
 		Line: "warning: dropping connection, " + err.Error(),
@@ -112,7 +112,7 @@ func (l *Log) dropped(c *connection, err error) {
 
 // acceptFailed is silent for a second after it spoke: the error may come again
 // and again.
-func (l *Log) acceptFailed(err error) {
+func (l *log) acceptFailed(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
@@ -120,7 +120,7 @@ func (l *Log) acceptFailed(err error) {
 		return
 	}
 	l.quietUntil = now.Add(time.Second)
-	l.warn(Event{Name: "accept", Reason: err.Error(), Line: "warning: unable to accept: " + err.Error()})
+	l.warn(Event{Name: "accept", Reason: err.Error(), Line: "warning: unable to accept: " + errno.Text(err)})
 }
 
 // event returns the ok or deny event of a connection.

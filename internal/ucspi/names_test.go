@@ -205,10 +205,10 @@ func TestLookupsEndAtTheDeadline(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	s := Server{Names: Names{
+	s := Server{Config: Config{Names: Names{
 		RemoteHost: AskAlways, AskLocalHost: true, Timeout: 50 * time.Millisecond,
 		DNS: DNS{Servers: []string{silent.LocalAddr().String()}},
-	}}
+	}}}
 	c := &connection{local: netip.MustParseAddrPort("192.0.2.1:25"), remote: netip.MustParseAddrPort("192.0.2.7:1024")}
 	s.lookUp(c, &policy.Database{})
 	if _, known := c.remoteHost.Text(); known {

@@ -62,6 +62,6 @@ func (s *Server) end(pid int, status unix.WaitStatus) {
 	delete(s.sessions.table, pid)
 	s.slots.give()
 	s.countsChanged()
-	s.Log.end(pid, status, ended.remote, time.Since(ended.started))
-	s.Log.status(len(s.sessions.table), s.MaxSessions)
+	s.log.end(pid, status, ended.remote, time.Since(ended.started))
+	s.log.status(len(s.sessions.table), s.MaxSessions)
 }

@@ -20,9 +20,9 @@ type Program struct {
 	Env  []string // NAME=VALUE; the UCSPI environment is added
 }
 
-// Server serves connections. Its exported fields are set before Serve and not
-// changed after; those not spoken of as required may be left zero.
-type Server struct {
+// Config is what a Server is made from. What is not spoken of as required may
+// be left zero.
+type Config struct {
 	Listeners   []*os.File   // required: listening TCP sockets, non-blocking
 	Program     Program      // required
 	MaxSessions int          // required: at the limit nothing is accepted
@@ -31,8 +31,14 @@ type Server struct {
 	NoDelay     bool         // sets TCP_NODELAY
 	KeepOptions bool         // leaves IPv4 options, such as source routes
 	Names       Names
-	Log         Log
+	Verbosity   Verbosity
+	Send        func(Event) // required: takes what is said; it must not wait
+}
 
+// Server serves connections.
+type Server struct {
+	Config
+	log      log
 	slots    slots
 	pause    backoff
 	sessions sessions
@@ -42,22 +48,27 @@ type Server struct {
 	changed  chan struct{}
 }
 
-// Init makes the server ready for Serve and the other methods.
-func (s *Server) Init() {
-	s.slots = newSlots(s.MaxSessions)
-	s.sessions.table = make(map[int]session)
-	s.busy = make([]atomic.Int64, len(s.Listeners))
-	s.changed = make(chan struct{}, 1)
-	s.Program.Env = withoutOurs(s.Program.Env)
+// NewServer returns a server that is ready for Serve. The listeners stay the
+// caller's.
+func NewServer(c Config) *Server {
+	c.Program.Env = withoutOurs(c.Program.Env)
+	return &Server{
+		Config:   c,
+		log:      log{verbosity: c.Verbosity, send: c.Send},
+		slots:    newSlots(c.MaxSessions),
+		sessions: sessions{table: make(map[int]session)},
+		busy:     make([]atomic.Int64, len(c.Listeners)),
+		changed:  make(chan struct{}, 1),
+	}
 }
 
 // Serve accepts connections on all listeners until ctx ends, then waits until
 // each of them is either a session or closed. Sessions go on: their programs
-// are left to run. The listeners stay open and the caller's.
+// are left to run. The listeners stay open.
 func (s *Server) Serve(ctx context.Context) {
 	reaper := s.startReaper()
 	defer reaper.stop()
-	s.Log.status(0, s.MaxSessions)
+	s.log.status(0, s.MaxSessions)
 
 	stop := context.AfterFunc(ctx, func() {
 		for _, l := range s.Listeners {

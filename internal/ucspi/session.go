@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ucspid/internal/errno"
 	"ucspid/policy"
 )
 
@@ -46,9 +47,9 @@ func (s *Server) start(c *connection, decision policy.Decision) {
 		return
 	}
 	s.sessions.table[pid] = session{remote: c.remote, started: time.Now()}
-	s.Log.status(len(s.sessions.table), s.MaxSessions)
-	s.Log.pid(pid, c)
-	s.Log.ok(pid, c, decision)
+	s.log.status(len(s.sessions.table), s.MaxSessions)
+	s.log.pid(pid, c)
+	s.log.ok(pid, c, decision)
 	s.sessions.mu.Unlock()
 
 	unix.Close(c.fd)
@@ -72,8 +73,8 @@ func (s *Server) spawnFailed(c *connection, err error) {
 	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.ENOMEM),
 		errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
 		s.pause.failed()
-		s.drop(c, fmt.Errorf("unable to fork: %w", err))
+		s.drop(c, fmt.Errorf("unable to fork: %s", errno.Text(err)))
 	default:
-		s.drop(c, fmt.Errorf("unable to run %s: %w", s.Program.Args[0], err))
+		s.drop(c, fmt.Errorf("unable to run %s: %s", s.Program.Args[0], errno.Text(err)))
 	}
 }
