@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"io"
+	"iter"
 
 	"github.com/colinmarc/cdb"
 )
@@ -38,6 +40,7 @@ type Database struct {
 	// empty slot: in table 0 it sees neither that key nor those behind it.
 	zero bool
 
+	lengths              Lengths
 	needsHost, needsInfo bool
 }
 
@@ -63,6 +66,7 @@ func (d *Database) note(key []byte) {
 	if bytes.IndexByte(key, '@') >= 0 {
 		d.needsInfo = true
 	}
+	d.lengths.note(key)
 	if hash(key) == 0 {
 		d.zero = true
 	}
@@ -73,6 +77,9 @@ func (d *Database) NeedsHost() bool { return d.needsHost }
 
 // NeedsInfo tells whether a rule depends on the peer's ident answer.
 func (d *Database) NeedsInfo() bool { return d.needsInfo }
+
+// Lengths makes a Database a Finder.
+func (d *Database) Lengths() Lengths { return d.lengths }
 
 // Find makes a Database a Finder.
 func (d *Database) Find(key []byte) ([]byte, bool, error) {
@@ -137,4 +144,78 @@ func (d *Database) record(pos uint64) (key, value []byte) {
 	keyLen, valueLen := d.pair(pos)
 	keyEnd := pos + pairSize + uint64(keyLen)
 	return d.data[pos+pairSize : keyEnd], d.data[keyEnd : keyEnd+uint64(valueLen)]
+}
+
+// output is what a cdb can be written to.
+type output interface {
+	io.WriteSeeker
+	io.ReaderAt
+	io.WriterAt
+}
+
+// writeCDB writes the entries to w as cdbmake does, byte for byte. A key that
+// hashes to 0 (39.160.226.88 does) takes a detour, for the library would lose
+// it: it is written under a hash with the same way through table 0, and that
+// is set to 0 afterwards.
+func writeCDB(w output, entries iter.Seq2[string, []byte]) error {
+	stand := standIn(entries)
+	out, err := cdb.NewWriter(w, func(key []byte) uint32 {
+		if h := hash(key); h != 0 {
+			return h
+		}
+		return stand
+	})
+	if err != nil {
+		return err
+	}
+	for key, record := range entries {
+		if err := out.Put([]byte(key), record); err != nil {
+			return err
+		}
+	}
+	if _, err := out.Freeze(); err != nil || stand == 0 {
+		return err
+	}
+	return resetHash(w, stand)
+}
+
+// standIn returns a hash that no key has, and that leads a search to the
+// first slot of table 0 as the hash 0 does. It is 0 when no key needs it.
+func standIn(entries iter.Seq2[string, []byte]) uint32 {
+	inTable0 := make(map[uint32]bool)
+	slots := uint32(0)
+	for key := range entries {
+		if h := hash([]byte(key)); h%tables == 0 {
+			inTable0[h] = true
+			slots += 2
+		}
+	}
+	if !inTable0[0] {
+		return 0
+	}
+	stand := slots * tables
+	for inTable0[stand] {
+		stand += slots * tables
+	}
+	return stand
+}
+
+// resetHash sets the hash to 0 in the slots of table 0 that have it.
+func resetHash(w output, hash uint32) error {
+	header := make([]byte, pairSize)
+	if _, err := w.ReadAt(header, 0); err != nil {
+		return err
+	}
+	pos := int64(binary.LittleEndian.Uint32(header))
+	slots := make([]byte, pairSize*int64(binary.LittleEndian.Uint32(header[4:])))
+	if _, err := w.ReadAt(slots, pos); err != nil {
+		return err
+	}
+	for i := 0; i < len(slots); i += pairSize {
+		if binary.LittleEndian.Uint32(slots[i:]) == hash {
+			binary.LittleEndian.PutUint32(slots[i:], 0)
+		}
+	}
+	_, err := w.WriteAt(slots, pos)
+	return err
 }

@@ -26,8 +26,8 @@ type Decision struct {
 	// Allow, as in tcpserver(1).
 	Matched bool
 
-	// Rule is the address of the rule that was found, in the form that it has
-	// as a key of the cdb. The rule for everybody has the address "".
+	// Rule is the address of the rule that was found, as AddressOf writes it.
+	// The rule for everybody has the address "".
 	Rule string
 
 	// Env holds the variables that the rule sets, as NAME=VALUE, in the order
@@ -35,8 +35,11 @@ type Decision struct {
 	Env []string
 }
 
-// Finder looks a rule up by its exact address.
+// Finder looks a rule up by its key.
 type Finder interface {
+	// Lengths returns the lengths of the CIDR prefixes among the rules.
+	Lengths() Lengths
+
 	// Find returns the record stored under key, and whether there is one: an
 	// empty record is a rule too. It does not keep key.
 	Find(key []byte) (record []byte, found bool, err error)
@@ -46,14 +49,14 @@ type Finder interface {
 // has a rule decides, and nothing is inherited from the others; a peer without
 // a rule is allowed. When f fails, the decision is Deny.
 func Decide(p Peer, f Finder) (Decision, error) {
-	for key := range Keys(p) {
+	for key := range Keys(p, f.Lengths()) {
 		record, found, err := f.Find(key)
 		if err != nil {
 			return Decision{}, err
 		}
 		if found {
 			verdict, env := decodeRecord(record)
-			return Decision{Verdict: verdict, Matched: true, Rule: string(key), Env: env}, nil
+			return Decision{Verdict: verdict, Matched: true, Rule: AddressOf(string(key)), Env: env}, nil
 		}
 	}
 	return Decision{Verdict: Allow}, nil

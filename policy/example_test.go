@@ -78,7 +78,7 @@ func ExampleKeys() {
 	for key := range policy.Keys(policy.Peer{
 		IP:   netip.MustParseAddr("192.0.2.1"),
 		Host: policy.Known("mail.example.org"),
-	}) {
+	}, policy.Lengths{}) {
 		fmt.Printf("%q\n", key)
 	}
 	// Output:

@@ -3,6 +3,7 @@ package policy_test
 import (
 	"bytes"
 	"errors"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -13,9 +14,12 @@ import (
 )
 
 // FuzzParse: a text is refused with one of its own lines, or each of its rules
-// can be written down and read again, and stands where it says.
+// can be written down and read again, stands where it says, and decides as in
+// the cdb.
 func FuzzParse(f *testing.F) {
+	dir := ramDir(f)
 	f.Add([]byte("127.:allow,RELAYCLIENT=\"\"\n# others\n1.2.3.4-6:deny\n=.example.org:allow,A=/x/,B=,y,\n:deny"))
+	f.Add([]byte("2001:DB8::1:allow,A=\"x:y\"\njoe@::1:deny\n10.1./16:deny\n2001:db8::/32:allow\n::ffff:1.2.3.4:deny"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		rules, err := policy.Parse(bytes.NewReader(text))
 		lines := bytes.Split(text, []byte("\n"))
@@ -38,12 +42,56 @@ func FuzzParse(f *testing.F) {
 			last = rule.Line
 			readAgain(t, rule)
 			for key := range rule.Keys() {
+				if strings.Contains(key, "/") {
+					continue // as a prefix it would be another key
+				}
 				if first := rules.Rule(key); first == nil || first.Line > rule.Line {
 					t.Fatalf("for %q counts %v, not line %d", key, first, rule.Line)
 				}
 			}
 		}
+		compiled := database(t, compile(t, dir, rules))
+		if rules.Lengths() != compiled.Lengths() {
+			t.Fatalf("the text has the prefix lengths %v, the cdb %v", rules.Lengths(), compiled.Lengths())
+		}
+		for _, p := range peersOf(rules) {
+			want, got := decide(t, p, rules), decide(t, p, compiled)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Fatalf("%+v (-text +cdb)\n%s", p, diff)
+			}
+			if want.Matched && rules.Rule(want.Rule) == nil {
+				t.Fatalf("%+v has the rule %q, and there is none", p, want.Rule)
+			}
+		}
 	})
+}
+
+// peersOf returns peers for whom the rules may be, and strangers.
+func peersOf(rules *policy.Ruleset) []policy.Peer {
+	peers := []policy.Peer{peer("192.0.2.1"), peer("::ffff:10.1.2.3"), peer("2001:db8::1%eth0")}
+	for i := range rules.Rules() {
+		for key := range rules.Rules()[i].Keys() {
+			if len(peers) == 40 {
+				return peers
+			}
+			p := peers[len(peers)%3]
+			info, text, found := strings.Cut(policy.AddressOf(key), "@")
+			if found {
+				p.Info = policy.Known(info)
+			} else {
+				text = info
+			}
+			if host, isHost := strings.CutPrefix(text, "="); isHost {
+				p.Host = policy.Known("a" + host)
+			} else if prefix, err := netip.ParsePrefix(text); err == nil {
+				p.IP = prefix.Addr()
+			} else if ip, err := netip.ParseAddr(text); err == nil {
+				p.IP = ip
+			}
+			peers = append(peers, p)
+		}
+	}
+	return peers
 }
 
 // readAgain makes sure that the text of a rule is read as the same rule.

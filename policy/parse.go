@@ -26,7 +26,8 @@ func (e *SyntaxError) Error() string {
 //
 //	192.168.1.:allow,RELAYCLIENT=""
 //
-// The one byte after a variable's "=" delimits its value. Lines that are
+// An address may also be of IPv6, or a CIDR prefix of either family. The one
+// byte after a variable's "=" delimits its value. Lines that are
 // empty, that begin with "#" or that have no colon hold no rule. The error is
 // a *SyntaxError or what r returned.
 func Parse(r io.Reader) (*Ruleset, error) {
@@ -59,7 +60,7 @@ func parseLine(line []byte) (*Rule, error) {
 	if len(line) == 0 || line[0] == '#' || line[0] == '\n' {
 		return nil, nil
 	}
-	address, text, found := strings.Cut(string(trim(line)), ":")
+	address, text, found := cutAddress(string(trim(line)))
 	if !found {
 		return nil, nil
 	}
@@ -80,8 +81,29 @@ func parseLine(line []byte) (*Rule, error) {
 		rule.Env = append(rule.Env, variable)
 		text = rest
 	}
-	_, err := parseSpan(address)
+	_, _, err := parseAddress(address)
 	return rule, err
+}
+
+// cutAddress splits a line at the colon behind its address. As in tcprules(1)
+// that is the first one; only where no verdict follows it, so that tcprules
+// would refuse the line, the address may be of IPv6, and its colon is the last
+// one before the variables.
+func cutAddress(line string) (address, rest string, found bool) {
+	address, rest, found = strings.Cut(line, ":")
+	if !found || hasVerdict(rest) {
+		return address, rest, found
+	}
+	head, _, _ := strings.Cut(line, ",")
+	last := strings.LastIndexByte(head, ':')
+	if last >= 0 && hasVerdict(line[last+1:]) {
+		return line[:last], line[last+1:], true
+	}
+	return address, rest, true
+}
+
+func hasVerdict(text string) bool {
+	return strings.HasPrefix(text, "deny") || strings.HasPrefix(text, "allow")
 }
 
 // parseVariable reads one ,NAME=<d>VALUE<d> from the start of text.

@@ -46,70 +46,21 @@ func delimiter(value string) byte {
 	return '"'
 }
 
-// Keys yields the keys under which the rule is stored: its address, or one
-// for each number of a range such as 1.2.3.37-53.
+// Keys yields the keys under which the rule is stored: that of its address, or
+// one for each number of a range such as 1.2.3.37-53.
 func (r *Rule) Keys() iter.Seq[string] {
 	return func(yield func(string) bool) {
-		span, err := parseSpan(r.Address)
-		if err != nil {
-			return
-		}
-		if span == nil {
-			yield(r.Address)
-			return
-		}
-		for n := span.bottom; n <= span.top; n++ {
-			if !yield(span.before + strconv.FormatUint(n, 10) + span.after) {
-				return
+		key, span, err := parseAddress(r.Address)
+		switch {
+		case err != nil:
+		case span == nil:
+			yield(key)
+		default:
+			for n := span.bottom; n <= span.top; n++ {
+				if !yield(span.before + strconv.FormatUint(n, 10) + span.after) {
+					return
+				}
 			}
 		}
 	}
-}
-
-// span is an address with a range in it: one key for each number from bottom
-// to top, between the same words.
-type span struct {
-	before, after string
-	bottom, top   uint64
-}
-
-// parseSpan finds the range in an address as tcprules(1) does: only where the
-// address has neither "=" nor "@", only at the first "-", from the last dot
-// before it to the next dot after it. It returns nil where there is no range.
-func parseSpan(address string) (*span, error) {
-	if strings.ContainsAny(address, "=@") {
-		return nil, nil
-	}
-	dash := strings.IndexByte(address, '-')
-	if dash < 0 {
-		return nil, nil
-	}
-	left := strings.LastIndexByte(address[:dash], '.') + 1
-	right := len(address)
-	if dot := strings.IndexByte(address[dash:], '.'); dot >= 0 {
-		right = dash + dot
-	}
-	bottom, err := number(address[left:dash])
-	if err != nil {
-		return nil, err
-	}
-	top, err := number(address[dash+1 : right])
-	if err != nil {
-		return nil, err
-	}
-	return &span{address[:left], address[right:], bottom, min(top, 255)}, nil
-}
-
-// number reads a decimal number as tcprules(1) does: none at all is 0, one too
-// large wraps around, and a NUL ends it.
-func number(s string) (uint64, error) {
-	s, _, _ = strings.Cut(s, "\x00")
-	var n uint64
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return 0, fmt.Errorf("range: %q is not a number", s)
-		}
-		n = n*10 + uint64(s[i]-'0')
-	}
-	return n, nil
 }

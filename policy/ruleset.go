@@ -3,8 +3,9 @@ package policy
 // Ruleset is the rules of one text, in memory. It is not changed after Parse
 // and may be used by several goroutines.
 type Ruleset struct {
-	rules []Rule
-	byKey map[string]int // index of the first rule of each key
+	rules   []Rule
+	byKey   map[string]int // index of the first rule of each key
+	lengths Lengths
 }
 
 func newRuleset(rules []Rule) *Ruleset {
@@ -13,6 +14,7 @@ func newRuleset(rules []Rule) *Ruleset {
 		for key := range rules[i].Keys() {
 			if _, taken := s.byKey[key]; !taken {
 				s.byKey[key] = i
+				s.lengths.note([]byte(key))
 			}
 		}
 	}
@@ -23,10 +25,16 @@ func newRuleset(rules []Rule) *Ruleset {
 // ruleset and must not be changed.
 func (s *Ruleset) Rules() []Rule { return s.rules }
 
-// Rule returns the rule that counts for a key: of several the first in the
-// text. It returns nil when there is none.
-func (s *Ruleset) Rule(key string) *Rule {
-	i, found := s.byKey[key]
+// Lengths makes a Ruleset a Finder.
+func (s *Ruleset) Lengths() Lengths { return s.lengths }
+
+// Rule returns the rule that counts for an address, such as Decision.Rule: of
+// several the first in the text. It returns nil when there is none.
+func (s *Ruleset) Rule(address string) *Rule {
+	i, found := s.byKey[address]
+	if key, span, err := parseAddress(address); err == nil && span == nil {
+		i, found = s.byKey[key]
+	}
 	if !found {
 		return nil
 	}

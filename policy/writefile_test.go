@@ -111,6 +111,8 @@ func TestWhenWritingFailsTheOldRulesStay(t *testing.T) {
 		text string
 		make func(t *testing.T, path, tmp string)
 		want func(error) bool
+
+		stays bool // what was made is no file, and is left there
 	}{
 		{
 			name: "the disk is full",
@@ -127,6 +129,24 @@ func TestWhenWritingFailsTheOldRulesStay(t *testing.T) {
 			name: "a fifo in the place of tmp",
 			make: func(t *testing.T, path, tmp string) { check(t, syscall.Mkfifo(tmp, 0o644)) },
 			want: func(err error) bool { return errors.Is(err, syscall.ESPIPE) },
+
+			stays: true,
+		},
+		{
+			name: "a device in the place of tmp",
+			make: func(t *testing.T, path, tmp string) {
+				if err := syscall.Mknod(tmp, syscall.S_IFCHR|0o666, 1<<8|7); err != nil { // as /dev/full is
+					t.Skipf("mknod: %v", err)
+				}
+				f, err := os.OpenFile(tmp, os.O_RDWR, 0)
+				if err != nil {
+					t.Skipf("devices do not work here: %v", err)
+				}
+				f.Close()
+			},
+			want: func(err error) bool { return errors.Is(err, syscall.ENOSPC) },
+
+			stays: true,
 		},
 	}
 	for _, tt := range tests {
@@ -151,6 +171,9 @@ func TestWhenWritingFailsTheOldRulesStay(t *testing.T) {
 			check(t, err)
 			if !os.SameFile(before, after) || !before.ModTime().Equal(after.ModTime()) || !bytes.Equal(data, mailServer(t)) {
 				t.Error("the old file was touched")
+			}
+			if tt.stays {
+				check(t, os.Remove(tmp))
 			}
 			onlyFile(t, path)
 		})
