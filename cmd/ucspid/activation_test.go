@@ -218,3 +218,33 @@ func TestLogReaderThatStalls(t *testing.T) {
 		t.Error("nothing is said of the lines left out")
 	}
 }
+
+// TestLogReaderThatGoes closes the log: that ends no server.
+func TestLogReaderThatGoes(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := freeAddress(t)
+	cmd := exec.Command("ucspid", "-vRHl0", "--listen", address, "echo", "served")
+	cmd.Stderr = w
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	defer func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}()
+	first := make([]byte, len("ucspid: status: 0/40\n"))
+	if _, err := io.ReadFull(r, first); err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	s := &server{t: t, addresses: []string{address}}
+	for range 3 {
+		if got := s.answer("127.0.0.1"); got != "served\n" {
+			t.Errorf("without a reader of the log the client got %q", got)
+		}
+	}
+}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/netip"
 	"os"
 	"strconv"
 	"strings"
@@ -28,7 +30,7 @@ bundled (-vRHl0); of two that contradict each other the last one counts.
   -v, --verbose            say every event
   -c, --max-sessions n     run at most n programs at once (40); @FILE: the
                            number is the first line of FILE
-  -x, --rules file         judge by the rules of this cdb, see ucspidctl(1)
+  -x, --rules file         judge by the rules of this cdb, see ucspidctl(8)
   -X, --rules-optional     with -x: allow everybody while file does not exist
   -B, --banner text        write text first
   -d, --delay              leave Nagle's algorithm alone (default)
@@ -131,7 +133,7 @@ func (o *options) define(flags *pflag.FlagSet) {
 	letter("Q", "errors", func() { o.verbosity = ucspi.ErrorsOnly })
 	letter("v", "verbose", func() { o.verbosity = ucspi.Verbose })
 	value("c", "max-sessions", o.setMaxSessions)
-	flags.StringVarP(&o.rules, "rules", "x", "", "")
+	value("x", "rules", o.setRules)
 	letter("X", "rules-optional", func() { o.rulesOptional = true })
 	flags.StringVarP(&o.banner, "banner", "B", "", "")
 	letter("d", "delay", func() { o.noDelay = false })
@@ -148,7 +150,7 @@ func (o *options) define(flags *pflag.FlagSet) {
 	value("t", "info-timeout", seconds(&o.infoTimeout, 0))
 	value("", "lookup-timeout", seconds(&o.lookupTimeout, 1))
 	letter("1", "print-port", func() { o.printPort = true })
-	flags.StringArrayVar(&o.listen, "listen", nil, "")
+	value("", "listen", o.addListen)
 	letter("", "check", func() { o.check = true })
 	letter("", "help", func() { o.help = true })
 	letter("", "version", func() { o.version = true })
@@ -160,6 +162,31 @@ func (o *options) setMaxSessions(text string) (err error) {
 		o.maxSessions, err = number(text, 1, maxMaxSessions)
 	}
 	return err
+}
+
+// setRules refuses an empty name, which a variable that is not set leaves:
+// without rules everybody would be let in.
+func (o *options) setRules(path string) error {
+	if path == "" {
+		return errors.New("the name of the file is empty")
+	}
+	o.rules = path
+	return nil
+}
+
+func (o *options) addListen(address string) error {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("%q is not an address and a port, such as 127.0.0.1:2525", address)
+	}
+	if _, err := netip.ParseAddr(host); err != nil && host != "" {
+		return fmt.Errorf("%q is not an IP address", host)
+	}
+	if _, err := number(port, 0, 65535); err != nil {
+		return fmt.Errorf("port: %w", err)
+	}
+	o.listen = append(o.listen, address)
+	return nil
 }
 
 func (o *options) setLocalName(text string) error {

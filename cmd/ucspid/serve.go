@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"os/signal"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"ucspid/activation"
+	"ucspid/internal/errno"
 	"ucspid/internal/exit"
 	"ucspid/internal/ucspi"
 	"ucspid/policy"
@@ -30,13 +32,17 @@ func checkRules(o *options) error {
 	}
 	rules := policy.File{Path: o.rules, Optional: o.rulesOptional}
 	if _, err := rules.Database(); err != nil {
-		return exit.Advise(fmt.Errorf("rules %s: %w", o.rules, err), "compile them: ucspidctl rules compile -o "+o.rules+" FILE")
+		return exit.Advise(fmt.Errorf("rules %s: %s", o.rules, errno.Text(err)), "compile them: ucspidctl rules compile -o "+o.rules+" FILE")
 	}
 	return nil
 }
 
 // serve serves until it is told to stop.
 func serve(o *options, stdout, stderr io.Writer) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	// Who reads stderr may go, and that must not end the server.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	if err := activation.Seal(); err != nil {
 		return exit.Retry(err)
 	}
@@ -44,7 +50,7 @@ func serve(o *options, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	listeners, err := listeners(o)
+	listeners, err := openListeners(o)
 	if err != nil {
 		return err
 	}
@@ -62,8 +68,6 @@ func serve(o *options, stdout, stderr io.Writer) error {
 	voice := newVoice(stderr)
 	defer voice.close()
 	server := newServer(o, program, listeners, voice)
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
 	go reportStatus(ctx, server)
 	go keepAlive(ctx, server, watchdog)
 	if err := activation.Ready(); err != nil {
@@ -73,9 +77,9 @@ func serve(o *options, stdout, stderr io.Writer) error {
 	return activation.Stopping()
 }
 
-// listeners returns the sockets to serve: those that systemd passed, or those
-// of --listen.
-func listeners(o *options) ([]*os.File, error) {
+// openListeners returns the sockets to serve: those that systemd passed, or
+// those of --listen.
+func openListeners(o *options) ([]*os.File, error) {
 	passed, err := activation.Listeners()
 	switch {
 	case errors.Is(err, activation.ErrNoSockets) && len(o.listen) > 0:
@@ -161,12 +165,22 @@ func newServer(o *options, program ucspi.Program, listeners []*os.File, v *voice
 	return ucspi.NewServer(c)
 }
 
+// maxServers is how many name servers tcpserver(1) asks.
+const maxServers = 16
+
 // dnsCacheIP returns the name servers of $DNSCACHEIP, which tcpserver(1) asks
-// instead of those of resolv.conf.
+// instead of those of resolv.conf: IPv4 addresses, one after the other with a
+// dot between them.
 func dnsCacheIP(text string) []string {
 	var servers []string
-	for _, ip := range strings.Fields(text) {
-		servers = append(servers, net.JoinHostPort(ip, "53"))
+	octets := strings.FieldsFunc(text, func(r rune) bool { return r == '.' })
+	for len(octets) >= 4 && len(servers) < maxServers {
+		ip, err := netip.ParseAddr(strings.Join(octets[:4], "."))
+		if err != nil {
+			break
+		}
+		servers = append(servers, netip.AddrPortFrom(ip, 53).String())
+		octets = octets[4:]
 	}
 	return servers
 }

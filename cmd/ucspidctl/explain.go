@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -46,7 +47,21 @@ Exit codes: 0 allow, 1 deny, 100 wrong usage or rules, 111 unreadable rules.`,
 			if cmd.Flags().Changed("info") {
 				e.peer.Info = policy.Known(info)
 			}
-			return e.run(cmd.OutOrStdout())
+			if cmd.Flags().Changed("rules") && cmd.Flags().Changed("file") {
+				return errors.New("options -x and -f: only one of them can be asked")
+			}
+			var out strings.Builder
+			verdict, err := e.run(&out)
+			if err != nil {
+				return err
+			}
+			if _, err := io.WriteString(cmd.OutOrStdout(), out.String()); err != nil {
+				return exit.Retry(err)
+			}
+			if verdict != policy.Allow {
+				return exit.Deny()
+			}
+			return nil
 		},
 	}
 	flags := cmd.Flags()
@@ -54,40 +69,34 @@ Exit codes: 0 allow, 1 deny, 100 wrong usage or rules, 111 unreadable rules.`,
 	flags.StringVarP(&e.text, "file", "f", "", "instead, a text of rules, `FILE`")
 	flags.StringVar(&host, "host", "", "the peer's name, `HOST` (TCPREMOTEHOST)")
 	flags.StringVar(&info, "info", "", "the peer's ident answer, `INFO` (TCPREMOTEINFO)")
-	cmd.MarkFlagsMutuallyExclusive("rules", "file")
 	return cmd
 }
 
-// run prints the explanation. A peer that is denied is an exit.Deny.
-func (e *explanation) run(w io.Writer) error {
+// run writes the explanation and returns what it comes to.
+func (e *explanation) run(w io.Writer) (policy.Verdict, error) {
 	rules, err := e.open()
 	if err != nil {
-		return err
+		return policy.Deny, err
 	}
 	traced := &trace{Finder: rules}
 	decision, err := policy.Decide(e.peer, traced)
 	if err != nil {
-		return exit.Retry(err)
+		return policy.Deny, exit.Retry(err)
 	}
-	for _, key := range traced.misses {
-		fmt.Fprintf(w, "no rule   %s\n", keyText(key))
+	for _, address := range traced.misses {
+		fmt.Fprintf(w, "no rule   %s\n", addressText(address))
 	}
+	otherwise := " (no rule says otherwise)"
 	if decision.Matched {
-		fmt.Fprintf(w, "rule      %s\n", keyText(decision.Rule))
+		otherwise = ""
+		fmt.Fprintf(w, "rule      %s\n", addressText(decision.Rule))
 		fmt.Fprintf(w, "line      %s\n", e.source(decision))
 	}
 	for _, variable := range decision.Env {
 		fmt.Fprintf(w, "variable  %s\n", printable(variable))
 	}
-	if decision.Matched {
-		fmt.Fprintf(w, "verdict   %s\n", decision.Verdict)
-	} else {
-		fmt.Fprintf(w, "verdict   %s (no rule says otherwise)\n", decision.Verdict)
-	}
-	if decision.Verdict != policy.Allow {
-		return exit.Deny()
-	}
-	return nil
+	fmt.Fprintf(w, "verdict   %s%s\n", decision.Verdict, otherwise)
+	return decision.Verdict, nil
 }
 
 // open returns the rules of the text or the cdb.
@@ -123,15 +132,15 @@ func (e *explanation) source(d policy.Decision) string {
 	return fmt.Sprintf("%s:%d: %s", path, rule.Line, printable(rule.String()))
 }
 
-// keyText shows a key; that of the rule for everybody is empty.
-func keyText(key string) string {
-	if key == "" {
+// addressText shows an address; that of the rule for everybody is empty.
+func addressText(address string) string {
+	if address == "" {
 		return `"" (everybody)`
 	}
-	return printable(key)
+	return printable(address)
 }
 
-// trace notes the keys under which there is no rule.
+// trace notes the addresses for which there is no rule.
 type trace struct {
 	policy.Finder
 	misses []string
@@ -140,7 +149,7 @@ type trace struct {
 func (t *trace) Find(key []byte) ([]byte, bool, error) {
 	record, found, err := t.Finder.Find(key)
 	if err == nil && !found {
-		t.misses = append(t.misses, string(key))
+		t.misses = append(t.misses, policy.AddressOf(string(key)))
 	}
 	return record, found, err
 }

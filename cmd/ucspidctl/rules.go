@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -58,7 +59,7 @@ func unreadable(path string, err error) error {
 // for something else.
 func printable(text string) string {
 	unsafe := func(r rune) bool { return !strconv.IsPrint(r) }
-	if strings.ContainsFunc(text, unsafe) {
+	if strings.ContainsFunc(text, unsafe) || !utf8.ValidString(text) {
 		return strconv.Quote(text)
 	}
 	return text

@@ -16,7 +16,7 @@ import (
 // What is said here is said in the words of tcpserver(1), for scripts read
 // them: one event, one function, one line. A line has no program's name and
 // no newline; whoever sends it adds them. Bytes from outside go through
-// appendSafe. An error that concerns one connection is a warning; events are
+// appendSafe or safeAddress. An error that concerns one connection is a warning; events are
 // said only when verbose.
 
 // Verbosity says how much is said.
@@ -90,7 +90,7 @@ func (l *log) ok(pid int, c *connection, d policy.Decision) {
 // its pid is 0.
 func (l *log) deny(c *connection, d policy.Decision) {
 	e := c.event("deny", 0)
-	e.Line += string(appendSafe([]byte(" RULE:"), d.Rule, ""))
+	e.Line += " RULE:" + safeAddress(d.Rule)
 	e.Reason = "rule"
 	e.Rule = policy.Known(d.Rule)
 	l.event(e)
@@ -120,7 +120,8 @@ func (l *log) acceptFailed(err error) {
 		return
 	}
 	l.quietUntil = now.Add(time.Second)
-	l.warn(Event{Name: "accept", Reason: err.Error(), Line: "warning: unable to accept: " + errno.Text(err)})
+	reason := errno.Text(err)
+	l.warn(Event{Name: "accept", Reason: reason, Line: "warning: unable to accept: " + reason})
 }
 
 // event returns the ok or deny event of a connection.
@@ -160,13 +161,12 @@ func ipText(ip netip.Addr) string {
 // maxLogField is how many bytes of a field are shown.
 const maxLogField = 100
 
-// appendSafe appends what somebody else wrote, and then end, so that it can
-// neither break a line nor a field of it: blanks, control characters, bytes
-// beyond ASCII, "%" and ":" become "?", and a long one is cut off.
+// appendSafe appends a field that somebody else wrote, and then end. A long one
+// is cut off.
 func appendSafe(b []byte, text, end string) []byte {
 	for i := range min(len(text), maxLogField) {
 		c := text[i]
-		if c <= ' ' || c > '~' || c == '%' || c == ':' {
+		if c == ':' || !safe(c) {
 			c = '?'
 		}
 		b = append(b, c)
@@ -176,3 +176,19 @@ func appendSafe(b []byte, text, end string) []byte {
 	}
 	return append(b, end...)
 }
+
+// safeAddress returns a rule's address for the end of a line, where it may
+// hold colons.
+func safeAddress(address string) string {
+	b := []byte(address[:min(len(address), maxLogField)])
+	for i, c := range b {
+		if !safe(c) {
+			b[i] = '?'
+		}
+	}
+	return string(b)
+}
+
+// safe tells whether a byte from outside can break neither a line nor what
+// reads it: no blank, control character, byte beyond ASCII, or "%".
+func safe(c byte) bool { return c > ' ' && c <= '~' && c != '%' }
