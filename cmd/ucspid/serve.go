@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/netip"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
-	"time"
+
+	"golang.org/x/sys/unix"
 
 	"ucspid/activation"
 	"ucspid/internal/errno"
@@ -57,6 +57,9 @@ func serve(o *options, stdout, stderr io.Writer) error {
 	if err := printPorts(o, listeners, stdout); err != nil {
 		return err
 	}
+	if err := letGo(os.Stdin, os.Stdout); err != nil {
+		return exit.Retry(err)
+	}
 	if err := checkRules(o); err != nil && o.verbosity != ucspi.Quiet {
 		exit.Report(stderr, "ucspid", err) // connections are dropped until the file is right
 	}
@@ -73,64 +76,22 @@ func serve(o *options, stdout, stderr io.Writer) error {
 	if err := activation.Ready(); err != nil {
 		return exit.Retry(fmt.Errorf("systemd: ready: %w", err))
 	}
+	context.AfterFunc(ctx, func() { _ = activation.Stopping() })
 	server.Serve(ctx)
-	return activation.Stopping()
+	return nil
 }
 
-// openListeners returns the sockets to serve: those that systemd passed, or
-// those of --listen.
-func openListeners(o *options) ([]*os.File, error) {
-	passed, err := activation.Listeners()
-	switch {
-	case errors.Is(err, activation.ErrNoSockets) && len(o.listen) > 0:
-		return listen(o.listen)
-	case errors.Is(err, activation.ErrNoSockets):
-		return nil, exit.Advise(err, "start the .socket unit (systemctl start qmail-smtp.socket), or give --listen 127.0.0.1:2525")
-	case err != nil:
-		return nil, err
-	case len(o.listen) > 0:
-		return nil, exit.Advise(errors.New("option --listen: systemd passed sockets already"), "leave it out, and set ListenStream= of the .socket")
+// letGo connects files to nothing. Whoever waits for the end of what we print
+// need not wait for the end of us.
+func letGo(files ...*os.File) error {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return err
 	}
-	var files []*os.File
-	for _, l := range passed {
-		files = append(files, l.File)
-	}
-	return files, nil
-}
-
-// listen opens listening sockets. They are plain TCP, as tcpserver's are.
-func listen(addresses []string) ([]*os.File, error) {
-	var config net.ListenConfig
-	config.SetMultipathTCP(false)
-	var files []*os.File
-	for _, address := range addresses {
-		l, err := config.Listen(context.Background(), "tcp", address)
-		if err != nil {
-			return nil, exit.Retry(fmt.Errorf("option --listen: %w", err))
-		}
-		f, err := l.(*net.TCPListener).File()
-		l.Close()
-		if err != nil {
-			return nil, exit.Retry(fmt.Errorf("option --listen: %w", err))
-		}
-		files = append(files, f)
-	}
-	return files, nil
-}
-
-// printPorts prints the port of each listener on a line of its own: that is
-// how one learns which one the kernel chose.
-func printPorts(o *options, listeners []*os.File, stdout io.Writer) error {
-	if !o.printPort {
-		return nil
-	}
-	for _, f := range listeners {
-		port, err := ucspi.LocalPort(f)
-		if err != nil {
-			return exit.Retry(fmt.Errorf("local port: %w", err))
-		}
-		if _, err := fmt.Fprintln(stdout, port); err != nil {
-			return exit.Retry(err)
+	defer null.Close()
+	for _, f := range files {
+		if err := unix.Dup3(int(null.Fd()), int(f.Fd()), 0); err != nil {
+			return fmt.Errorf("%s: %w", f.Name(), err)
 		}
 	}
 	return nil
@@ -183,45 +144,4 @@ func dnsCacheIP(text string) []string {
 		octets = octets[4:]
 	}
 	return servers
-}
-
-// statusPause keeps PID 1 from hearing more than one status a second.
-const statusPause = time.Second
-
-// reportStatus shows the counts in systemctl status, until ctx ends.
-func reportStatus(ctx context.Context, s *ucspi.Server) {
-	for {
-		n := s.Counts()
-		_ = activation.Status(fmt.Sprintf("%d/%d sessions; %d denied", n.Sessions, n.Limit, n.Denied))
-		select {
-		case <-time.After(statusPause):
-		case <-ctx.Done():
-			return
-		}
-		select {
-		case <-s.Changed():
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// keepAlive answers the watchdog while no accept loop is stuck, until ctx
-// ends.
-func keepAlive(ctx context.Context, s *ucspi.Server, interval time.Duration) {
-	if interval == 0 {
-		return
-	}
-	ticker := time.NewTicker(interval / 2)
-	defer ticker.Stop()
-	for {
-		select {
-		case now := <-ticker.C:
-			if s.BusyFor(now) < interval {
-				_ = activation.KeepAlive()
-			}
-		case <-ctx.Done():
-			return
-		}
-	}
 }

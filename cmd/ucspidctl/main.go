@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -14,9 +15,15 @@ import (
 
 const version = "0.1.0"
 
+// main is also tcprules(1) and tcprulescheck(1), when called by these names.
 func main() {
-	root := newRoot()
-	os.Exit(exit.Report(os.Stderr, "ucspidctl", root.Execute()))
+	switch filepath.Base(os.Args[0]) {
+	case "tcprules":
+		os.Exit(tcprules(os.Args[1:], os.Stdin, os.Stderr))
+	case "tcprulescheck":
+		os.Exit(tcprulescheck(os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr))
+	}
+	os.Exit(exit.Report(os.Stderr, "ucspidctl", newRoot().Execute()))
 }
 
 func newRoot() *cobra.Command {

@@ -7,7 +7,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"ucspidctl": main})
+	testscript.Main(m, map[string]func(){
+		"ucspidctl":     main,
+		"tcprules":      main,
+		"tcprulescheck": main,
+	})
 }
 
 func TestScripts(t *testing.T) {
