@@ -230,7 +230,7 @@ func (seen *differences) without(t *testing.T, tcprules, dir, text string) strin
 // differ tells which difference a line is, if the two made of it what they
 // should.
 func differ(line string, theirs, ours outcome) (difference, bool) {
-	address, rest, _ := strings.Cut(line, ":")
+	address, _, _ := strings.Cut(line, ":")
 	text, _, slash := strings.Cut(address, "/")
 	if theirs.refused == "" {
 		prefix, err := dottedPrefix(address)
@@ -247,9 +247,8 @@ func differ(line string, theirs, ours outcome) (difference, bool) {
 	if colon <= len(address) {
 		return 0, false
 	}
-	address, rest = line[:colon], line[colon:]
-	want, err := ip6Rule(address)
-	like, wrong := policy.Parse(strings.NewReader("x" + rest)) // a classic line that says the same
+	want, err := ip6Rule(line[:colon])
+	like, wrong := policy.Parse(strings.NewReader("x" + line[colon:])) // a classic line that says the same
 	if err != nil || wrong != nil {
 		return 0, false
 	}

@@ -160,7 +160,10 @@ func (d dice) ip6Address() (text string, means []target) {
 		ip4 := d.ip4()
 		text, meant = d.spelled(mapped(ip4)), ip4.String()
 	}
-	info := d.one("", "", "", "joe@", "@")
+	info := ""
+	if d(2) == 0 {
+		info = d.info() + "@"
+	}
 	return info + text, targets(info + meant)
 }
 

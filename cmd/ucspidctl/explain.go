@@ -59,7 +59,7 @@ Exit codes: 0 allow, 1 deny, 100 wrong usage or rules, 111 unreadable rules.`,
 				return exit.Retry(err)
 			}
 			if verdict != policy.Allow {
-				return exit.Deny()
+				return exit.AnswerNo()
 			}
 			return nil
 		},

@@ -29,7 +29,7 @@ func main() {
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "ucspidctl",
-		Short:         "Compile and explain the rules of ucspid",
+		Short:         "Compile, explain, check and dump the rules of ucspid",
 		Version:       version,
 		Args:          needCommand,
 		RunE:          func(*cobra.Command, []string) error { return nil },

@@ -21,11 +21,11 @@ const defaultCDB = "/etc/tcp.smtp.cdb"
 func newRules() *cobra.Command {
 	rules := &cobra.Command{
 		Use:   "rules",
-		Short: "Compile and explain rules in the form of tcprules",
+		Short: "Compile, explain, check and dump rules in the form of tcprules",
 		Args:  needCommand,
 		RunE:  func(*cobra.Command, []string) error { return nil },
 	}
-	rules.AddCommand(newCompile(), newExplain())
+	rules.AddCommand(newCompile(), newExplain(), newLint(), newDump())
 	return rules
 }
 

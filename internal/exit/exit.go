@@ -12,7 +12,7 @@ import (
 // The exit codes.
 const (
 	OK        = 0   // done, or asked to stop
-	Denied    = 1   // the answer to a question is "deny"
+	No        = 1   // the answer to a question: the peer is denied, the rules have warnings
 	Usage     = 100 // wrong usage or set-up: somebody has to change something
 	Temporary = 111 // may go better another time
 )
@@ -36,11 +36,11 @@ func (t temporary) Unwrap() error { return t.error }
 // Retry marks err as one that may not come again: its exit code is Temporary.
 func Retry(err error) error { return temporary{err} }
 
-// errDenied is no failure: it carries the exit code.
-var errDenied = errors.New("denied")
+// errNo is no failure: it carries the exit code.
+var errNo = errors.New("no")
 
-// Deny returns an error about which nothing is said: its exit code is Denied.
-func Deny() error { return errDenied }
+// AnswerNo returns an error of which nothing is said: its exit code is No.
+func AnswerNo() error { return errNo }
 
 // Report says on w what is wrong, each error in one line that begins with the
 // program's name, and then the hint. It returns the exit code: OK without an
@@ -49,8 +49,8 @@ func Report(w io.Writer, program string, err error) int {
 	switch {
 	case err == nil:
 		return OK
-	case errors.Is(err, errDenied):
-		return Denied
+	case errors.Is(err, errNo):
+		return No
 	}
 	for line := range strings.Lines(err.Error()) {
 		fmt.Fprintf(w, "%s: %s\n", program, strings.TrimSuffix(line, "\n"))
