@@ -38,6 +38,19 @@ func original(t *testing.T, pkg, program string) string {
 	return filepath.Join(strings.TrimSpace(string(dir)), "usr/bin", program)
 }
 
+// built returns the path of ucspidctl, built as it is shipped, under a name by
+// which it is another program.
+func built(t *testing.T, name string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	cmd := exec.Command("go", "build", "-o", path, "../cmd/ucspidctl")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return path
+}
+
 // shell runs a command for each of the lists of variables, in dir and with
 // nothing else in the environment, and returns what each printed and its exit
 // code. One shell is much quicker than many children of ours. A command that
@@ -106,6 +119,7 @@ func (o outcome) String() string {
 func TestTcprulesMakesTheSameOfAnyText(t *testing.T) {
 	const texts, batch = 10000, 50
 	tcprules := original(t, "ucspi-tcp", "tcprules")
+	ourTcprules := built(t, "tcprules")
 	var refused atomic.Int64
 	var seen differences
 	share(t, texts/batch, func(dir string, i int) {
@@ -113,12 +127,13 @@ func TestTcprulesMakesTheSameOfAnyText(t *testing.T) {
 		for n := range batch {
 			some = append(some, thrown(batch*i+n).text())
 		}
+		ours := compiledBy(t, ourTcprules, dir, some...)
 		for n, want := range compiledBy(t, tcprules, dir, some...) {
 			text := some[n]
-			got := compiledByUs(t, dir, text)
+			got := ours[n]
 			if got != want {
-				text = seen.without(t, tcprules, dir, text)
-				want, got = compiledBy(t, tcprules, dir, text)[0], compiledByUs(t, dir, text)
+				text = seen.without(t, tcprules, ourTcprules, dir, text)
+				want, got = compiledBy(t, tcprules, dir, text)[0], compiledBy(t, ourTcprules, dir, text)[0]
 			}
 			if got != want {
 				t.Errorf("text %d (-tcprules +ours)\n%s\n%q", batch*i+n, cmp.Diff(want.String(), got.String()), text)
@@ -167,18 +182,6 @@ func compiledBy(t *testing.T, tcprules, dir string, texts ...string) []outcome {
 	return outcomes
 }
 
-// compiledByUs returns what Parse and WriteFile make of a text.
-func compiledByUs(t *testing.T, dir, text string) outcome {
-	rules, err := policy.Parse(strings.NewReader(text))
-	var syntax *policy.SyntaxError
-	if errors.As(err, &syntax) {
-		line, _, _ := strings.Cut(syntax.Text, "\x00") // as a C string
-		return outcome{refused: line}
-	}
-	check(t, err)
-	return outcome{cdb: string(compile(t, dir, rules))}
-}
-
 // difference is a way in which we differ from tcprules of set purpose. There
 // is no other.
 type difference int
@@ -207,12 +210,13 @@ type differences [3]atomic.Int64
 // without returns the text without the lines, taken for themselves, on which we
 // may differ. That we differ on no others, and on these only as we should, is
 // made sure of.
-func (seen *differences) without(t *testing.T, tcprules, dir, text string) string {
+func (seen *differences) without(t *testing.T, tcprules, ourTcprules, dir, text string) string {
 	t.Helper()
 	var classic string
 	lines := strings.SplitAfter(text, "\n")
+	all := compiledBy(t, ourTcprules, dir, lines...)
 	for i, theirs := range compiledBy(t, tcprules, dir, lines...) {
-		ours := compiledByUs(t, dir, lines[i])
+		ours := all[i]
 		if ours == theirs {
 			classic += lines[i]
 			continue
@@ -276,7 +280,7 @@ func ip6Rule(address string) (string, error) {
 	if prefix, err := netip.ParsePrefix(address); err == nil && prefix.Addr().Is6() {
 		return prefix.Masked().String(), nil
 	}
-	at := strings.IndexByte(address, '@') + 1
+	at := strings.LastIndexByte(address, '@') + 1
 	ip, err := netip.ParseAddr(address[at:])
 	if err == nil && !ip.Is6() {
 		err = errors.New("IPv4")
@@ -361,7 +365,7 @@ func (d dice) mistake(line string) string {
 
 func TestTcprulescheckDecidesTheSame(t *testing.T) {
 	const files, questions = 500, 20
-	tcprulescheck := original(t, "ucspi-tcp", "tcprulescheck")
+	tcprulescheck, ours := original(t, "ucspi-tcp", "tcprulescheck"), built(t, "tcprulescheck")
 	var matched atomic.Int64
 	share(t, files, func(dir string, i int) {
 		d := thrown(i)
@@ -374,6 +378,9 @@ func TestTcprulescheckDecidesTheSame(t *testing.T) {
 			peers = append(peers, d.classicPeer())
 		}
 		matched.Add(answeredAlike(t, tcprulescheck, dir, data, peers))
+		if diff := cmp.Diff(answersOf(t, tcprulescheck, dir, peers), answersOf(t, ours, dir, peers)); diff != "" {
+			t.Errorf("-tcprulescheck +ours\n%s\n%q", diff, entriesOf(data))
+		}
 	})
 	t.Logf("%d of %d questions had a rule", matched.Load(), files*questions)
 	if n := matched.Load(); !t.Failed() && n < files*questions/5 {
