@@ -155,7 +155,7 @@ func TestWhereTheAddressEnds(t *testing.T) {
 
 func TestAddressesThatAreRefused(t *testing.T) {
 	const (
-		noVerdict = "verdict: allow or deny must follow the first colon"
+		noVerdict = "verdict: allow or deny must follow the colon"
 		range4    = " is not a number from 1 to 32; the empty address is everybody"
 		range6    = " is not a number from 1 to 128; the empty address is everybody"
 		noIPv6    = " is not an IPv6 address; a prefix is written like 2001:db8::/32"
@@ -204,6 +204,8 @@ func TestAddressesThatAreRefused(t *testing.T) {
 		line("a blank before", " ::1:allow", `address: " ::1"`+noIPv6),
 		line("a blank behind", "::1 :allow", `address: "::1 "`+noIPv6),
 		line("a port", "1.2.3.4:25:allow", `address: "1.2.3.4:25"`+noIPv6),
+		line("two verdicts, the first behind the first colon", "1.2.3.4:deny:allow", `variable: a comma must stand before ":allow"`),
+		line("an info that ends the address", "a:deny@::1:deny", `variable: a comma must stand before "@::1:deny"`),
 		line("two verdicts", "::1:deny:allow", `address: "::1:deny"`+noIPv6),
 		line("an info at half an address", "joe@2001:db8:deny", `address: "2001:db8"`+noIPv6),
 		line("no verdict", "2001:db8::1", noVerdict),
@@ -254,17 +256,26 @@ func TestOnlyAnIPv6AddressHasAColonInIt(t *testing.T) {
 	}
 }
 
-// An info may hold any sign. That it looks like the beginning of a host rule
-// must not keep an address from being understood, without a word.
-func TestAnInfoWithAnEqualSignAtAnIPv6AddressIsFoundOrRefused(t *testing.T) {
-	for _, info := range []string{"=joe", "a=b", "="} {
-		rules, err := policy.Parse(strings.NewReader(info + "@2001:DB8::1:deny"))
-		if err != nil {
-			continue
-		}
+// An info may hold any sign, also those that mean something elsewhere.
+func TestAnyInfoAtAnIPv6AddressIsFound(t *testing.T) {
+	for _, info := range []string{"joe", "", "=joe", "a=b", "=", "a@b", "@", "joe@=org", "a:b", ":", "a/b", "10.0.0.0/8", "a-b", "1-2", "a.b", "_0", "::1"} {
+		rules := parse(t, info+"@2001:DB8::1:deny\n")
 		p := policy.Peer{IP: netip.MustParseAddr("2001:db8::1"), Info: policy.Known(info)}
-		if !decide(t, p, rules).Matched {
-			t.Errorf("the rule for %s@2001:DB8::1 is for nobody, its key is %q", info, slices.Collect(rules.Rules()[0].Keys()))
+		want := policy.Decision{Verdict: policy.Deny, Matched: true, Rule: info + "@2001:db8::1"}
+		for holder, finder := range map[string]policy.Finder{
+			"text": rules,
+			"cdb":  database(t, compile(t, t.TempDir(), rules)),
+		} {
+			if diff := cmp.Diff(want, decide(t, p, finder)); diff != "" {
+				t.Errorf("%q, by the %s (-want +got)\n%s", info, holder, diff)
+			}
+		}
+		p.Info = policy.Name{}
+		if decision := decide(t, p, rules); decision.Matched {
+			t.Errorf("%q is not needed: %+v", info, decision)
+		}
+		if rule := rules.Rule(want.Rule); rule != &rules.Rules()[0] {
+			t.Errorf("Rule(%q) = %v", want.Rule, rule)
 		}
 	}
 }

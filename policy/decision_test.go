@@ -223,6 +223,12 @@ func TestTheClosestRuleDecides(t *testing.T) {
 			want: policy.Decision{Verdict: policy.Allow},
 		},
 		{
+			name: "an info that looks like a prefix",
+			text: "10.0.0.0/8@10.1.2.3:deny\n",
+			peer: policy.Peer{IP: netip.MustParseAddr("10.1.2.3"), Info: policy.Known("10.0.0.0/8")},
+			want: policy.Decision{Verdict: policy.Deny, Matched: true, Rule: "10.0.0.0/8@10.1.2.3"},
+		},
+		{
 			name: "a range of prefixes is for nobody",
 			text: "10.1-3.0.0/16:deny\n",
 			peer: peer("10.1.2.3"),

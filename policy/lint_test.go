@@ -48,7 +48,7 @@ func TestWhatLintSays(t *testing.T) {
 
 		{"a comment behind a blank", " # note", `1: blank: no comment, for the # is not the first byte; it has no colon, and so it is passed over; probably meant # as the first byte`},
 		{"a comment that is a rule", "\t#127.:allow", `1: blank: no comment, for the # is not the first byte, but a rule that is never found; probably meant # as the first byte`},
-		{"a comment that is refused", " # note: this", `1: refused: verdict: allow or deny must follow the first colon; probably meant # as the first byte`},
+		{"a comment that is refused", " # note: this", `1: refused: verdict: allow or deny must follow the colon; probably meant # as the first byte`},
 		{"a blank before an address", " 1.2.3.4:deny", `1: blank: " 1.2.3.4" is never found: the blank is part of it; probably meant "1.2.3.4"`},
 		{"a tab before everybody", "\t:deny", `1: blank: "\t" is never found: the blank is part of it; probably meant ""`},
 		{"a blank before the colon", "1.2.3.4 :deny", `1: blank: "1.2.3.4 " is never found: the blank is part of it; probably meant "1.2.3.4"`},
@@ -135,13 +135,13 @@ func TestWhatLintSays(t *testing.T) {
 		{"a control byte in an address", "1.2.3.4\x00:deny", `1: control byte: there is one in the address "1.2.3.4\x00"; probably meant "1.2.3.4"`},
 		{"a NUL in a range", "1.2.3.4\x00-6:deny", `1: control byte: there is one in the address "1.2.3.4\x00-6"; probably meant "1.2.3.4-6"`},
 
-		{"no verdict", "1.2.3.4:", `1: refused: verdict: allow or deny must follow the first colon; probably meant "1.2.3.4:allow" or "1.2.3.4:deny"`},
-		{"no verdict, but a variable", `1.2.3.4:A="x"`, `1: refused: verdict: allow or deny must follow the first colon; probably meant "1.2.3.4:allow" or "1.2.3.4:deny"`},
-		{"no verdict, and IPv6", `2001:db8::1`, `1: refused: verdict: allow or deny must follow the first colon; probably meant "2001:db8::1:allow" or "2001:db8::1:deny"`},
-		{"an unknown verdict", "1.2.3.4:reject", `1: refused: verdict: allow or deny must follow the first colon; probably meant "1.2.3.4:allow" or "1.2.3.4:deny"`},
-		{"a verdict in capitals", `1.2.3.4:Allow,A="X"`, `1: refused: verdict: allow or deny must follow the first colon; probably meant "1.2.3.4:allow,A=\"X\""`},
-		{"a blank before the verdict", "1.2.3.4: \tdeny", `1: refused: verdict: allow or deny must follow the first colon; probably meant "1.2.3.4:deny"`},
-		{"a blank before the verdict of IPv6", "::1: deny", `1: refused: verdict: allow or deny must follow the first colon; probably meant "::1:deny"`},
+		{"no verdict", "1.2.3.4:", `1: refused: verdict: allow or deny must follow the colon; probably meant "1.2.3.4:allow" or "1.2.3.4:deny"`},
+		{"no verdict, but a variable", `1.2.3.4:A="x"`, `1: refused: verdict: allow or deny must follow the colon; probably meant "1.2.3.4:allow" or "1.2.3.4:deny"`},
+		{"no verdict, and IPv6", `2001:db8::1`, `1: refused: verdict: allow or deny must follow the colon; probably meant "2001:db8::1:allow" or "2001:db8::1:deny"`},
+		{"an unknown verdict", "1.2.3.4:reject", `1: refused: verdict: allow or deny must follow the colon; probably meant "1.2.3.4:allow" or "1.2.3.4:deny"`},
+		{"a verdict in capitals", `1.2.3.4:Allow,A="X"`, `1: refused: verdict: allow or deny must follow the colon; probably meant "1.2.3.4:allow,A=\"X\""`},
+		{"a blank before the verdict", "1.2.3.4: \tdeny", `1: refused: verdict: allow or deny must follow the colon; probably meant "1.2.3.4:deny"`},
+		{"a blank before the verdict of IPv6", "::1: deny", `1: refused: verdict: allow or deny must follow the colon; probably meant "::1:deny"`},
 		{"a comment behind a rule", "1.2.3.4:allow # why", `1: refused: variable: a comma must stand before " # why"; probably meant a comment on a line of its own`},
 		{"a blank before the comma", `1.2.3.4:allow ,A="x"`, `1: refused: variable: a comma must stand before " ,A=\"x\""; probably meant no blank there`},
 		{"a comma at the end", `1.2.3.4:allow,A="x",`, `1: refused: variable: no = after ""; probably meant no comma at the end`},
@@ -155,8 +155,8 @@ func TestWhatLintSays(t *testing.T) {
 		{"a port", "1.2.3.4:25:deny", `1: refused: address: "1.2.3.4:25" is not an IPv6 address; a prefix is written like 2001:db8::/32; probably meant ` + either},
 		{
 			"every wrong line, not only the first", "1.2.3.4:\n:deny\n1.2.3.5:",
-			`1: refused: verdict: allow or deny must follow the first colon; probably meant "1.2.3.4:allow" or "1.2.3.4:deny"` + "\n" +
-				`3: refused: verdict: allow or deny must follow the first colon; probably meant "1.2.3.5:allow" or "1.2.3.5:deny"`,
+			`1: refused: verdict: allow or deny must follow the colon; probably meant "1.2.3.4:allow" or "1.2.3.4:deny"` + "\n" +
+				`3: refused: verdict: allow or deny must follow the colon; probably meant "1.2.3.5:allow" or "1.2.3.5:deny"`,
 		},
 
 		{"one line of DOS", ":deny\r\n", `1: line end: the line ends with CR and LF and is refused; probably meant LF alone`},

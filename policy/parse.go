@@ -9,7 +9,8 @@ import (
 	"strings"
 )
 
-// SyntaxError tells of a line that tcprules(1) refuses too.
+// SyntaxError tells of a line that is no rule. tcprules(1) refuses the same
+// lines, but for a wrong IPv4 prefix, which it takes for some other address.
 type SyntaxError struct {
 	Line   int    // from 1
 	Text   string // the line without the blanks at its end
@@ -71,7 +72,7 @@ func parseLine(line []byte) (*Rule, error) {
 	case strings.HasPrefix(text, "allow"):
 		rule.Verdict, text = Allow, text[len("allow"):]
 	default:
-		return nil, errors.New("verdict: allow or deny must follow the first colon")
+		return nil, errors.New("verdict: allow or deny must follow the colon")
 	}
 	for text != "" {
 		variable, rest, err := parseVariable(text)

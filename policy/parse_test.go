@@ -211,7 +211,7 @@ type refused struct {
 }
 
 func TestLinesThatTcprulesRefuses(t *testing.T) {
-	const verdict = "verdict: allow or deny must follow the first colon"
+	const verdict = "verdict: allow or deny must follow the colon"
 	areRefused(t, []refused{
 		{"nothing after the colon", "1.2.3.4:", policy.SyntaxError{Text: "1.2.3.4:", Reason: verdict}},
 		{"a variable without a verdict", `1.2.3.4:FOO="x"`, policy.SyntaxError{Text: `1.2.3.4:FOO="x"`, Reason: verdict}},
