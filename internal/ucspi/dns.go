@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/miekg/dns"
@@ -111,11 +112,16 @@ func exchange(ctx context.Context, server string, question *dns.Msg, timeout tim
 	if err != nil {
 		return nil, err
 	}
-	if len(answer.Question) != 1 || answer.Question[0] != question.Question[0] {
+	if len(answer.Question) != 1 || !sameQuestion(answer.Question[0], question.Question[0]) {
 		return nil, errors.New("dns: the answer is to another question")
 	}
 	if answer.Rcode != dns.RcodeSuccess && answer.Rcode != dns.RcodeNameError {
 		return nil, fmt.Errorf("dns: %s", dns.RcodeToString[answer.Rcode])
 	}
 	return answer.Answer, nil
+}
+
+// sameQuestion tells whether a server repeats the question, in whichever case.
+func sameQuestion(a, b dns.Question) bool {
+	return a.Qtype == b.Qtype && a.Qclass == b.Qclass && strings.EqualFold(a.Name, b.Name)
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"strings"
@@ -35,24 +36,30 @@ func ident(ctx context.Context, local, remote netip.AddrPort, timeout time.Durat
 	if _, err := fmt.Fprintf(conn, "%d , %d\r\n", remote.Port(), local.Port()); err != nil {
 		return policy.Name{}
 	}
-	line, err := bufio.NewReaderSize(conn, maxIdentReply).ReadSlice('\n')
-	if err != nil && len(line) < maxIdentInfo {
-		return policy.Name{}
-	}
-	return identInfo(string(line))
+	return identInfo(bufio.NewReader(io.LimitReader(conn, maxIdentReply)))
 }
 
-// identInfo returns what stands behind the third colon of an answer, without
-// blanks. An answer that says nothing there leaves the info unknown.
-func identInfo(line string) policy.Name {
-	fields := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 4)
-	if len(fields) < 4 {
-		return policy.Name{}
+// identInfo returns what stands behind the third colon of an answer's line,
+// without blanks. An answer that says nothing there gives an empty info, for
+// tcpserver(1) knows it then; one that breaks off leaves it unknown.
+func identInfo(answer io.ByteReader) policy.Name {
+	var info []byte
+	for colons := 0; len(info) < maxIdentInfo; {
+		c, err := answer.ReadByte()
+		if err != nil {
+			return policy.Name{}
+		}
+		if c == '\n' {
+			break
+		}
+		switch {
+		case c == ' ', c == '\t', c == '\r':
+		case colons == 3:
+			info = append(info, c)
+		case c == ':':
+			colons++
+		}
 	}
-	info, _, _ := strings.Cut(fields[3], "\x00") // where an environment variable ends
-	info = strings.NewReplacer(" ", "", "\t", "", "\r", "").Replace(info)
-	if info == "" {
-		return policy.Name{}
-	}
-	return policy.Known(info[:min(len(info), maxIdentInfo)])
+	text, _, _ := strings.Cut(string(info), "\x00") // where an environment variable ends
+	return policy.Known(text)
 }

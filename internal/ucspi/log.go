@@ -178,13 +178,16 @@ func appendSafe(b []byte, text, end string) []byte {
 }
 
 // safeAddress returns a rule's address for the end of a line, where it may
-// hold colons.
+// hold colons. A long one is cut off.
 func safeAddress(address string) string {
 	b := []byte(address[:min(len(address), maxLogField)])
 	for i, c := range b {
 		if !safe(c) {
 			b[i] = '?'
 		}
+	}
+	if len(address) >= maxLogField {
+		b = append(b, "..."...)
 	}
 	return string(b)
 }

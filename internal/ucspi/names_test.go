@@ -41,14 +41,18 @@ func TestIdentAnswers(t *testing.T) {
 		"6193,23:USERID:UNIX:joe\n":                  policy.Known("joe"),
 		"6193,23:USERID:OTHER,US-ASCII: a b\tc \r\n": policy.Known("abc"),
 		"6193,23:USERID:UNIX:with:colons\r\n":        policy.Known("with:colons"),
-		"6193,23:ERROR:NO-USER\r\n":                  {},
-		"6193,23:USERID:UNIX: \r\n":                  {},
-		"nonsense\n":                                 {},
-		"\n":                                         {},
+		"6193,23:ERROR:NO-USER\r\n":                  policy.Known(""),
+		"6193,23:USERID:UNIX: \r\n":                  policy.Known(""),
+		"nonsense\n":                                 policy.Known(""),
+		"\n":                                         policy.Known(""),
+		"":                                           {},
+		"6193,23:USERID:UNIX:joe":                    {},
+		strings.Repeat(" ", 300) + ":::joe":          {},
 		"::: joe\x00RELAYCLIENT=\n":                  policy.Known("joe"),
+		":::" + strings.Repeat("x", 257):             policy.Known(strings.Repeat("x", 257)),
 		":::" + strings.Repeat("x", 900) + "\n":      policy.Known(strings.Repeat("x", 257)),
 	} {
-		if got := identInfo(line); got != want {
+		if got := identInfo(strings.NewReader(line)); got != want {
 			t.Errorf("identInfo(%q) = %v, not %v", line, got, want)
 		}
 	}
@@ -65,6 +69,22 @@ func TestLogFieldsAreSafe(t *testing.T) {
 	} {
 		if got := string(appendSafe(nil, text, "/")); got != want {
 			t.Errorf("appendSafe(%q) = %q, not %q", text, got, want)
+		}
+	}
+}
+
+func TestLogFieldOfARuleIsSafe(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                              "",
+		"joe@=mail.example.org":         "joe@=mail.example.org",
+		"2001:db8::":                    "2001:db8::",
+		"a b%\x1b\n\xff":                "a?b????",
+		strings.Repeat("x", 99):         strings.Repeat("x", 99),
+		strings.Repeat("x", 100):        strings.Repeat("x", 100) + "...",
+		"=" + strings.Repeat("x", 5000): "=" + strings.Repeat("x", 99) + "...",
+	} {
+		if got := safeAddress(text); got != want {
+			t.Errorf("safeAddress(%q) = %q, not %q", text, got, want)
 		}
 	}
 }
@@ -114,6 +134,10 @@ func TestLyingNameServers(t *testing.T) {
 		}, policy.Known("a.example")},
 		"delegated by CNAME (RFC 2317)": {func(reply *dns.Msg) {
 			reply.Answer = append(reply.Answer, record(t, reverse+" CNAME 7.x.example."), record(t, "7.x.example. PTR a.example."))
+		}, policy.Known("a.example")},
+		"the question in capitals": {func(reply *dns.Msg) {
+			reply.Question[0].Name = strings.ToUpper(reply.Question[0].Name)
+			reply.Answer = append(reply.Answer, record(t, reverse+" PTR a.example."))
 		}, policy.Known("a.example")},
 		"no such name": {func(reply *dns.Msg) { reply.Rcode = dns.RcodeNameError }, policy.Name{}},
 		"another type": {func(reply *dns.Msg) {
