@@ -40,13 +40,22 @@ func start(t *testing.T, args ...string) *server {
 // startOn runs ucspid on addresses whose ports are 0.
 func startOn(t *testing.T, addresses, env []string, args ...string) *server {
 	t.Helper()
-	s := &server{t: t}
 	options := []string{"-1"}
+	var hosts []string
 	for _, address := range addresses {
 		options = append(options, "--listen", address)
+		host, _, _ := net.SplitHostPort(address)
+		hosts = append(hosts, host)
 	}
-	s.cmd = exec.Command("ucspid", append(options, args...)...)
-	s.cmd.Env = env
+	cmd := exec.Command("ucspid", append(options, args...)...)
+	cmd.Env = env
+	return launch(t, cmd, hosts...)
+}
+
+// launch runs a server that prints a port for each host on which it listens.
+func launch(t *testing.T, cmd *exec.Cmd, hosts ...string) *server {
+	t.Helper()
+	s := &server{t: t, cmd: cmd}
 	s.log.init()
 	stderr, err := s.log.pipe()
 	if err != nil {
@@ -65,16 +74,18 @@ func startOn(t *testing.T, addresses, env []string, args ...string) *server {
 		_ = s.cmd.Process.Kill()
 		_ = s.cmd.Wait()
 		if t.Failed() {
-			t.Logf("stderr of ucspid:\n%s", s.log.String())
+			t.Logf("stderr of %s:\n%s", cmd.Args[0], s.log.String())
 		}
 	})
 	ports := bufio.NewScanner(stdout)
-	for _, address := range addresses {
+	for _, host := range hosts {
 		if !ports.Scan() {
 			t.Fatalf("no port on stdout; stderr: %s", s.log.String())
 		}
-		host, _, _ := net.SplitHostPort(address)
 		s.addresses = append(s.addresses, net.JoinHostPort(host, ports.Text()))
+	}
+	if ports.Scan() { // stdout ends here, for whoever waits for that
+		t.Fatalf("after the ports stdout has %q", ports.Text())
 	}
 	return s
 }
@@ -217,20 +228,27 @@ func (l *transcript) String() string {
 // ends of lines, and returns the whole log.
 func (s *server) await(pattern string) string {
 	s.t.Helper()
-	re := regexp.MustCompile("(?ms)" + pattern)
-	l := &s.log
+	text, matches := s.log.await(regexp.MustCompile("(?ms)" + pattern).MatchString)
+	if !matches {
+		s.t.Fatalf("the log never matched %q:\n%s", pattern, text)
+	}
+	return text
+}
+
+// await waits until the text is enough, and returns it and whether it is.
+func (l *transcript) await(enough func(text string) bool) (string, bool) {
 	timer := time.AfterFunc(patience, l.written.Broadcast)
 	defer timer.Stop()
 	deadline := time.Now().Add(patience)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for !re.MatchString(l.text.String()) {
+	for !enough(l.text.String()) {
 		if time.Now().After(deadline) {
-			s.t.Fatalf("the log never matched %q:\n%s", pattern, l.text.String())
+			return l.text.String(), false
 		}
 		l.written.Wait()
 	}
-	return l.text.String()
+	return l.text.String(), true
 }
 
 // compiled writes rules into a cdb and returns its path.
