@@ -175,22 +175,31 @@ func besideSignals(t *testing.T, b *both) {
 		signals      []unix.Signal
 		theirs, ours string
 		row          string
+		ignored      bool // at the start
 	}{
-		{[]unix.Signal{unix.SIGHUP, unix.SIGKILL}, ends, ends, ""},
-		{[]unix.Signal{unix.SIGPIPE, unix.SIGCHLD, unix.SIGURG, unix.SIGWINCH, unix.SIGCONT}, serves, serves, ""},
-		{[]unix.Signal{unix.SIGTERM}, "0", "0", ""},
-		{[]unix.Signal{unix.SIGINT}, ends, "0", "SIGINT"},
+		{[]unix.Signal{unix.SIGHUP, unix.SIGKILL}, ends, ends, "", false},
+		{[]unix.Signal{unix.SIGPIPE, unix.SIGCHLD, unix.SIGURG, unix.SIGWINCH, unix.SIGCONT}, serves, serves, "", false},
+		{[]unix.Signal{unix.SIGTERM}, "0", "0", "", false},
+		{[]unix.Signal{unix.SIGINT}, ends, "0", "SIGINT", false},
 		{[]unix.Signal{
 			unix.SIGALRM, unix.SIGUSR1, unix.SIGUSR2, unix.SIGVTALRM, unix.SIGPROF, unix.SIGIO, unix.SIGPWR, unix.SIGXCPU, unix.SIGXFSZ,
-		}, ends, serves, "SIGALRM, SIGUSR1, SIGUSR2 and the like"},
+		}, ends, serves, "SIGALRM, SIGUSR1, SIGUSR2 and the like", false},
 		{[]unix.Signal{
 			unix.SIGQUIT, unix.SIGABRT, unix.SIGSEGV, unix.SIGBUS, unix.SIGFPE, unix.SIGILL, unix.SIGTRAP, unix.SIGSYS, unix.SIGSTKFLT,
-		}, ends, "2", "SIGQUIT, SIGABRT, SIGSEGV"},
+		}, ends, "2", "SIGQUIT, SIGABRT, SIGSEGV", false},
+		{[]unix.Signal{unix.SIGHUP, unix.SIGUSR1}, serves, serves, "", true},
+		{[]unix.Signal{unix.SIGTERM}, "0", "0", "", true},
+		{[]unix.Signal{unix.SIGINT}, serves, "0", "signals that were ignored at the start", true},
+		{[]unix.Signal{unix.SIGQUIT}, serves, "2", "signals that were ignored at the start", true},
 	} {
 		for _, signal := range test.signals {
-			t.Run(unix.SignalName(signal), func(t *testing.T) {
+			t.Run(fmt.Sprint(unix.SignalName(signal), test.ignored), func(t *testing.T) {
 				t.Parallel()
-				p := b.start(t, setting{wrapper: []string{"sh", "-c", `ulimit -c 0; exec "$@"`, "sh"}}, []string{"-qRHl0"}, "echo", "served")
+				script := `ulimit -c 0; exec "$@"`
+				if test.ignored {
+					script = `trap "" ` + strings.TrimPrefix(unix.SignalName(signal), "SIG") + "; " + script
+				}
+				p := b.start(t, setting{wrapper: []string{"sh", "-c", script, "sh"}}, []string{"-qRHl0"}, "echo", "served")
 				if theirs := p.after(p.theirs, signal, test.theirs == serves); theirs != test.theirs {
 					t.Errorf("tcpserver: %s", theirs)
 				}

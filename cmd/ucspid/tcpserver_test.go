@@ -61,7 +61,7 @@ func besideOptions(t *testing.T, b *both) {
 		t.Run(options, func(t *testing.T) {
 			t.Parallel()
 			p := b.start(t, setting{rules: rules}, strings.Fields(options), "probe", "an", "argument")
-			for _, number := range []int{10, 11, 13} {
+			for _, number := range []int{10, 11} {
 				p.visit(number)
 			}
 			p.visitBy(10, p.withOptions(10))
@@ -269,14 +269,14 @@ func besidePrograms(t *testing.T, b *both) {
 
 // besideGenerated throws dice for options, programs, rules and peers.
 func besideGenerated(t *testing.T, b *both) {
-	const pairs, visits = 64, 6
+	const pairs, visits = 50, 6
 	for seed := range pairs {
 		t.Run(strconv.Itoa(seed), func(t *testing.T) {
 			t.Parallel()
 			d := dice{rand.New(rand.NewPCG(uint64(seed), 0)), b.world}
 			p := b.start(t, setting{rules: d.rules()}, d.options(), "probe", d.one("0", "1", "100", "111", "-9", "-15", "x"))
-			for range visits {
-				if d.IntN(10) == 0 {
+			for i := range visits {
+				if i > 0 && d.IntN(10) == 0 { // not before ucspid has looked at them
 					p.spoil(d.one("", "x", "#!/bin/sh\n"))
 				} else {
 					p.judgeBy(d.rules())
