@@ -24,8 +24,11 @@ var ours = [...]string{
 func withoutOurs(env []string) []string {
 	var kept []string
 	for _, variable := range env {
-		name, _, _ := strings.Cut(variable, "=")
-		if !slices.Contains(ours[:], name) {
+		name, _, isVariable := strings.Cut(variable, "=")
+		switch {
+		case !isVariable:
+			kept = append(kept, variable)
+		case !slices.Contains(ours[:], name):
 			kept = set(kept, variable)
 		}
 	}
