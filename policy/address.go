@@ -20,6 +20,9 @@ type span struct {
 	bottom, top   uint64
 }
 
+// with returns the key of one number.
+func (s *span) with(n uint64) string { return s.before + strconv.FormatUint(n, 10) + s.after }
+
 // parseAddress returns the key of an address, or the span when it is a range.
 // An address with a colon is of IPv6: tcprules(1) has none.
 func parseAddress(address string) (key string, s *span, err error) {

@@ -82,18 +82,18 @@ func load(path string) (identity, *Database, error) {
 		return identity{}, nil, withoutPath(err)
 	}
 	defer f.Close()
-	before, size, err := stat(f)
+	before, err := stat(f)
 	if err != nil {
 		return identity{}, nil, err
 	}
-	if size > maxFileSize {
-		return before, nil, fmt.Errorf("%d bytes, more than %d", size, maxFileSize)
+	if before.size > maxFileSize {
+		return before, nil, fmt.Errorf("%d bytes, more than %d", before.size, maxFileSize)
 	}
-	data := make([]byte, size)
+	data := make([]byte, before.size)
 	if _, err := io.ReadFull(f, data); err != nil {
 		return identity{}, nil, withoutPath(err)
 	}
-	if after, _, err := stat(f); err != nil || !before.sameContent(after) {
+	if after, err := stat(f); err != nil || !before.sameContent(after) {
 		return identity{}, nil, errors.New("written to while it was read")
 	}
 	database, err := NewDatabase(data)
@@ -108,18 +108,17 @@ func withoutPath(err error) error {
 	return err
 }
 
-// stat returns the identity and size of a regular file, an error for any
-// other.
-func stat(f *os.File) (identity, int64, error) {
+// stat returns the identity of a regular file, an error for any other.
+func stat(f *os.File) (identity, error) {
 	info, err := f.Stat()
 	if err != nil {
-		return identity{}, 0, withoutPath(err)
+		return identity{}, withoutPath(err)
 	}
 	if info.IsDir() {
-		return identity{}, 0, syscall.EISDIR
+		return identity{}, syscall.EISDIR
 	}
 	if !info.Mode().IsRegular() {
-		return identity{}, 0, errors.New("not a regular file")
+		return identity{}, errors.New("not a regular file")
 	}
-	return identityOf(info.Sys().(*syscall.Stat_t)), info.Size(), nil
+	return identityOf(info.Sys().(*syscall.Stat_t)), nil
 }

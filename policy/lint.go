@@ -1,10 +1,8 @@
 package policy
 
 import (
-	"bufio"
 	"bytes"
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -24,18 +22,15 @@ type Unasked struct {
 // the findings in the order of their lines. The error is what r returned.
 func Lint(r io.Reader, unasked Unasked) ([]Finding, error) {
 	l := linter{unasked: unasked}
-	in := bufio.NewReader(r)
-	for n := 1; ; n++ {
-		line, err := in.ReadBytes('\n')
-		if err != nil && !errors.Is(err, io.EOF) {
-			return nil, fmt.Errorf("line %d: %w", n, err)
-		}
+	err := eachLine(r, func(n int, line []byte) error {
 		l.read(n, line)
-		if err != nil {
-			l.judge(newRuleset(l.rules))
-			return l.findings, nil
-		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
+	l.judge(newRuleset(l.rules))
+	return l.findings, nil
 }
 
 // linter collects the rules of a text and the findings.

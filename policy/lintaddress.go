@@ -229,9 +229,6 @@ func (s *span) ends(address string) (bottom, top string) {
 	return bottom, top
 }
 
-// with returns the key of one number.
-func (s *span) with(n uint64) string { return s.before + strconv.FormatUint(n, 10) + s.after }
-
 // of returns the same range with other numbers.
 func (s *span) of(bottom, top uint64) string {
 	return fmt.Sprintf("%s%d-%d%s", s.before, bottom, top, s.after)

@@ -30,7 +30,7 @@ func remedy(text string) string {
 	case !hasVerdict(tail):
 		return verdictMeant(text)
 	}
-	for tail = cutVerdict(tail); tail != ""; {
+	for _, tail, _ = cutVerdict(tail); tail != ""; {
 		_, rest, err := parseVariable(tail)
 		if err != nil {
 			return variableMeant(tail)
@@ -38,11 +38,6 @@ func remedy(text string) string {
 		tail = rest
 	}
 	return addressMeant(address)
-}
-
-// cutVerdict returns what stands behind the verdict.
-func cutVerdict(tail string) string {
-	return strings.TrimPrefix(strings.TrimPrefix(tail, Deny.String()), Allow.String())
 }
 
 // verdictMeant guesses what was meant by a line without a verdict: one may
@@ -128,7 +123,7 @@ func (l *linter) variables(rule *Rule, text string) {
 	}
 	_, tail, _ := cutAddress(text)
 	seen := make(map[string]bool)
-	for tail = cutVerdict(tail); tail != ""; {
+	for _, tail, _ = cutVerdict(tail); tail != ""; {
 		variable, rest, err := parseVariable(tail)
 		if err != nil { // not here: the line was parsed
 			return

@@ -33,22 +33,37 @@ func (e *SyntaxError) Error() string {
 // a *SyntaxError or what r returned.
 func Parse(r io.Reader) (*Ruleset, error) {
 	var rules []Rule
-	in := bufio.NewReader(r)
-	for n := 1; ; n++ {
-		line, err := in.ReadBytes('\n')
-		if err != nil && !errors.Is(err, io.EOF) {
-			return nil, fmt.Errorf("line %d: %w", n, err)
-		}
-		rule, bad := parseLine(line)
-		if bad != nil {
-			return nil, &SyntaxError{Line: n, Text: string(trim(line)), Reason: bad.Error()}
+	err := eachLine(r, func(n int, line []byte) error {
+		rule, err := parseLine(line)
+		if err != nil {
+			return &SyntaxError{Line: n, Text: string(trim(line)), Reason: err.Error()}
 		}
 		if rule != nil {
 			rule.Line = n
 			rules = append(rules, *rule)
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return newRuleset(rules), nil
+}
+
+// eachLine calls do with the number and the bytes of each line, its newline
+// too where it has one, until there is an error.
+func eachLine(r io.Reader, do func(n int, line []byte) error) error {
+	in := bufio.NewReader(r)
+	for n := 1; ; n++ {
+		line, err := in.ReadBytes('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			return fmt.Errorf("line %d: %w", n, err)
+		}
+		if bad := do(n, line); bad != nil {
+			return bad
+		}
 		if err != nil {
-			return newRuleset(rules), nil
+			return nil
 		}
 	}
 }
@@ -65,15 +80,11 @@ func parseLine(line []byte) (*Rule, error) {
 	if !found {
 		return nil, nil
 	}
-	rule := &Rule{Address: address}
-	switch {
-	case strings.HasPrefix(text, "deny"):
-		rule.Verdict, text = Deny, text[len("deny"):]
-	case strings.HasPrefix(text, "allow"):
-		rule.Verdict, text = Allow, text[len("allow"):]
-	default:
+	verdict, text, found := cutVerdict(text)
+	if !found {
 		return nil, errors.New("verdict: allow or deny must follow the colon")
 	}
+	rule := &Rule{Address: address, Verdict: verdict}
 	for text != "" {
 		variable, rest, err := parseVariable(text)
 		if err != nil {
@@ -103,8 +114,19 @@ func cutAddress(line string) (address, rest string, found bool) {
 	return address, rest, true
 }
 
+// cutVerdict splits text behind the verdict that it begins with.
+func cutVerdict(text string) (v Verdict, rest string, found bool) {
+	for _, v := range [...]Verdict{Deny, Allow} {
+		if rest, found := strings.CutPrefix(text, v.String()); found {
+			return v, rest, true
+		}
+	}
+	return Deny, text, false
+}
+
 func hasVerdict(text string) bool {
-	return strings.HasPrefix(text, "deny") || strings.HasPrefix(text, "allow")
+	_, _, found := cutVerdict(text)
+	return found
 }
 
 // parseVariable reads one ,NAME=<d>VALUE<d> from the start of text.

@@ -3,7 +3,6 @@ package policy
 import (
 	"fmt"
 	"iter"
-	"strconv"
 	"strings"
 )
 
@@ -57,7 +56,7 @@ func (r *Rule) Keys() iter.Seq[string] {
 			yield(key)
 		default:
 			for n := span.bottom; n <= span.top; n++ {
-				if !yield(span.before + strconv.FormatUint(n, 10) + span.after) {
+				if !yield(span.with(n)) {
 					return
 				}
 			}
