@@ -103,9 +103,13 @@ func (s *Server) rules() (*policy.Database, error) {
 	}
 	rules, err := s.Rules.Database()
 	if err != nil {
-		return nil, fmt.Errorf("unable to read %s: %s", s.Rules.Path, errno.Text(err))
+		return nil, s.unreadable(err)
 	}
 	return rules, nil
+}
+
+func (s *Server) unreadable(err error) error {
+	return fmt.Errorf("unable to read %s: %s", s.Rules.Path, errno.Text(err))
 }
 
 // close ends a connection that became no session.

@@ -1,18 +1,13 @@
 package ucspi
 
-import (
-	"fmt"
-
-	"ucspid/internal/errno"
-	"ucspid/policy"
-)
+import "ucspid/policy"
 
 // judge decides about a connection before there is any process. One that is
 // not allowed is closed, in one line of the log.
 func (s *Server) judge(c *connection, rules *policy.Database) (policy.Decision, bool) {
 	decision, err := policy.Decide(c.peer(), rules)
 	if err != nil {
-		s.drop(c, fmt.Errorf("unable to read %s: %s", s.Rules.Path, errno.Text(err)))
+		s.drop(c, s.unreadable(err))
 		return policy.Decision{}, false
 	}
 	if decision.Verdict != policy.Allow {

@@ -54,9 +54,10 @@ type log struct {
 	quietUntil time.Time // of acceptFailed
 }
 
-func (l *log) event(e Event) {
+// event says what made makes, which is not asked for in vain.
+func (l *log) event(made func() Event) {
 	if l.verbosity == Verbose {
-		l.send(e)
+		l.send(made())
 	}
 }
 
@@ -68,38 +69,48 @@ func (l *log) warn(e Event) {
 }
 
 func (l *log) status(n, limit int) {
-	l.event(Event{Name: "status", Line: fmt.Sprintf("status: %d/%d", n, limit)})
+	l.event(func() Event {
+		return Event{Name: "status", Line: fmt.Sprintf("status: %d/%d", n, limit)}
+	})
 }
 
 func (l *log) pid(pid int, c *connection) {
-	l.event(Event{
-		Name: "pid", PID: pid, Local: c.local, Remote: c.remote,
-		Line: "pid " + strconv.Itoa(pid) + " from " + ipText(c.remote.Addr()),
+	l.event(func() Event {
+		return Event{
+			Name: "pid", PID: pid, Local: c.local, Remote: c.remote,
+			Line: "pid " + strconv.Itoa(pid) + " from " + ipText(c.remote.Addr()),
+		}
 	})
 }
 
 func (l *log) ok(pid int, c *connection, d policy.Decision) {
-	e := c.event("ok", pid)
-	if d.Matched {
-		e.Rule = policy.Known(d.Rule)
-	}
-	l.event(e)
+	l.event(func() Event {
+		e := c.event("ok", pid)
+		if d.Matched {
+			e.Rule = policy.Known(d.Rule)
+		}
+		return e
+	})
 }
 
 // deny names the rule that denied a connection. There is no process for it:
 // its pid is 0.
 func (l *log) deny(c *connection, d policy.Decision) {
-	e := c.event("deny", 0)
-	e.Line += " RULE:" + safeAddress(d.Rule)
-	e.Reason = "rule"
-	e.Rule = policy.Known(d.Rule)
-	l.event(e)
+	l.event(func() Event {
+		e := c.event("deny", 0)
+		e.Line += " RULE:" + safeAddress(d.Rule)
+		e.Reason = "rule"
+		e.Rule = policy.Known(d.Rule)
+		return e
+	})
 }
 
 func (l *log) end(pid int, status unix.WaitStatus, remote netip.AddrPort, d time.Duration) {
-	l.event(Event{
-		Name: "end", PID: pid, Status: int(status), Remote: remote, Duration: d,
-		Line: fmt.Sprintf("end %d status %d", pid, status),
+	l.event(func() Event {
+		return Event{
+			Name: "end", PID: pid, Status: int(status), Remote: remote, Duration: d,
+			Line: fmt.Sprintf("end %d status %d", pid, status),
+		}
 	})
 }
 
@@ -161,12 +172,23 @@ func ipText(ip netip.Addr) string {
 // maxLogField is how many bytes of a field are shown.
 const maxLogField = 100
 
-// appendSafe appends a field that somebody else wrote, and then end. A long one
-// is cut off.
+// appendSafe appends a field that somebody else wrote, and then end. A colon in
+// it would part it in two.
 func appendSafe(b []byte, text, end string) []byte {
+	b = appendShown(b, text, func(c byte) bool { return c != ':' && safe(c) })
+	return append(b, end...)
+}
+
+// safeAddress returns a rule's address for the end of a line, where it may
+// hold colons.
+func safeAddress(address string) string { return string(appendShown(nil, address, safe)) }
+
+// appendShown appends text with a "?" for each byte that is not allowed. A long
+// one is cut off.
+func appendShown(b []byte, text string, allowed func(byte) bool) []byte {
 	for i := range min(len(text), maxLogField) {
 		c := text[i]
-		if c == ':' || !safe(c) {
+		if !allowed(c) {
 			c = '?'
 		}
 		b = append(b, c)
@@ -174,22 +196,7 @@ func appendSafe(b []byte, text, end string) []byte {
 	if len(text) >= maxLogField {
 		b = append(b, "..."...)
 	}
-	return append(b, end...)
-}
-
-// safeAddress returns a rule's address for the end of a line, where it may
-// hold colons. A long one is cut off.
-func safeAddress(address string) string {
-	b := []byte(address[:min(len(address), maxLogField)])
-	for i, c := range b {
-		if !safe(c) {
-			b[i] = '?'
-		}
-	}
-	if len(address) >= maxLogField {
-		b = append(b, "..."...)
-	}
-	return string(b)
+	return b
 }
 
 // safe tells whether a byte from outside can break neither a line nor what
