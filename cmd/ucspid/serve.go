@@ -23,16 +23,24 @@ import (
 // check finds what can be found wrong without serving.
 func check(o *options) error {
 	_, err := findProgram(o.program)
-	return errors.Join(err, checkRules(o))
+	return errors.Join(err, checkRules(rulesFile(o)))
 }
 
-func checkRules(o *options) error {
+// rulesFile returns the file of the rules, nil when there is none.
+func rulesFile(o *options) *policy.File {
 	if o.rules == "" {
 		return nil
 	}
-	rules := policy.File{Path: o.rules, Optional: o.rulesOptional}
+	return &policy.File{Path: o.rules, Optional: o.rulesOptional}
+}
+
+// checkRules reads the rules, for the first connection too.
+func checkRules(rules *policy.File) error {
+	if rules == nil {
+		return nil
+	}
 	if _, err := rules.Database(); err != nil {
-		return exit.Advise(fmt.Errorf("rules %s: %s", o.rules, errno.Text(err)), "compile them: ucspidctl rules compile -o "+o.rules+" FILE")
+		return exit.Advise(fmt.Errorf("rules %s: %s", rules.Path, errno.Text(err)), "compile them: ucspidctl rules compile -o "+rules.Path+" FILE")
 	}
 	return nil
 }
@@ -60,7 +68,8 @@ func serve(o *options, stdout, stderr io.Writer) error {
 	if err := letGo(os.Stdin, os.Stdout); err != nil {
 		return exit.Retry(err)
 	}
-	if err := checkRules(o); err != nil && o.verbosity != ucspi.Quiet {
+	rules := rulesFile(o)
+	if err := checkRules(rules); err != nil && o.verbosity != ucspi.Quiet {
 		exit.Report(stderr, "ucspid", err) // connections are dropped until the file is right
 	}
 	watchdog, err := activation.WatchdogInterval()
@@ -70,7 +79,7 @@ func serve(o *options, stdout, stderr io.Writer) error {
 
 	voice := newVoice(stderr)
 	defer voice.close()
-	server := newServer(o, program, listeners, voice)
+	server := newServer(o, program, rules, listeners, voice)
 	go reportStatus(ctx, server)
 	go keepAlive(ctx, server, watchdog)
 	if err := activation.Ready(); err != nil {
@@ -98,12 +107,13 @@ func letGo(files ...*os.File) error {
 }
 
 // newServer puts the server together from the options.
-func newServer(o *options, program ucspi.Program, listeners []*os.File, v *voice) *ucspi.Server {
+func newServer(o *options, program ucspi.Program, rules *policy.File, listeners []*os.File, v *voice) *ucspi.Server {
 	_, localNameKnown := o.localName.Text()
-	c := ucspi.Config{
+	return ucspi.NewServer(ucspi.Config{
 		Listeners:   listeners,
 		Program:     program,
 		MaxSessions: o.maxSessions,
+		Rules:       rules,
 		Banner:      o.banner,
 		NoDelay:     o.noDelay,
 		KeepOptions: o.keepOptions,
@@ -119,11 +129,7 @@ func newServer(o *options, program ucspi.Program, listeners []*os.File, v *voice
 		},
 		Verbosity: o.verbosity,
 		Send:      v.send,
-	}
-	if o.rules != "" {
-		c.Rules = &policy.File{Path: o.rules, Optional: o.rulesOptional}
-	}
-	return ucspi.NewServer(c)
+	})
 }
 
 // maxServers is how many name servers tcpserver(1) asks.

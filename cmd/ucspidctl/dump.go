@@ -25,9 +25,9 @@ Exit codes: 0 the text becomes the same file, 1 it does not, 100 wrong usage,
 		Args:                  oneArgument("FILE.cdb"),
 		DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			rules, err := (&policy.File{Path: args[0]}).Database()
+			rules, err := readDatabase(args[0])
 			if err != nil {
-				return exit.Retry(fmt.Errorf("%s: %w", args[0], err))
+				return err
 			}
 			text, lost := rules.Text()
 			if _, err := cmd.OutOrStdout().Write(text); err != nil {

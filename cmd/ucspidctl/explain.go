@@ -40,7 +40,7 @@ Exit codes: 0 allow, 1 deny, 100 wrong usage or rules, 111 unreadable rules.`,
 			if err != nil {
 				return fmt.Errorf("IP %s: not an address", printable(args[0]))
 			}
-			e.peer.IP = ip.Unmap()
+			e.peer.IP = ip
 			if cmd.Flags().Changed("host") {
 				e.peer.Host = policy.Known(host)
 			}
@@ -104,11 +104,7 @@ func (e *explanation) open() (policy.Finder, error) {
 	if e.text != "" {
 		return readRules(e.text)
 	}
-	rules, err := (&policy.File{Path: e.cdb}).Database()
-	if err != nil {
-		return nil, exit.Retry(fmt.Errorf("%s: %w", e.cdb, err))
-	}
-	return rules, nil
+	return readDatabase(e.cdb)
 }
 
 // source returns where the rule of a decision is written. A cdb does not

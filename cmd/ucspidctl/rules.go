@@ -47,6 +47,15 @@ func readRules(path string) (*policy.Ruleset, error) {
 	return rules, nil
 }
 
+// readDatabase reads compiled rules.
+func readDatabase(path string) (*policy.Database, error) {
+	rules, err := (&policy.File{Path: path}).Database()
+	if err != nil {
+		return nil, exit.Retry(unreadable(path, err))
+	}
+	return rules, nil
+}
+
 // unreadable returns an error that names the file once.
 func unreadable(path string, err error) error {
 	if at, ok := errors.AsType[*fs.PathError](err); ok {
