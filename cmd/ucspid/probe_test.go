@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -110,9 +111,13 @@ func socketOptions() map[string]int {
 }
 
 // readSignals reads what the kernel knows of the program's signals. Those that
-// Go's runtime catches by itself are not ignored.
+// Go's runtime catches by itself are not ignored. The thread that asks is the
+// one to look at: another may be about to start a thread, with every signal
+// blocked meanwhile.
 func (r *report) readSignals() {
-	text, _ := os.ReadFile("/proc/self/status")
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	text, _ := os.ReadFile("/proc/thread-self/status")
 	for line := range strings.Lines(string(text)) {
 		name, value, _ := strings.Cut(line, ":")
 		switch name {
