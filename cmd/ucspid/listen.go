@@ -6,39 +6,31 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 
 	"ucspid/activation"
 	"ucspid/internal/exit"
 	"ucspid/internal/ucspi"
 )
 
-// openListeners returns the sockets to serve: those that systemd passed, or
-// those of --listen.
-func openListeners(o *options) ([]*os.File, error) {
-	passed, err := activation.Listeners()
+// openListeners makes the sockets to serve complete: those that were passed, or
+// else those of --listen.
+func openListeners(o *options, passed activation.Inheritance) ([]activation.Listener, error) {
 	switch {
-	case errors.Is(err, activation.ErrNoSockets) && len(o.listen) > 0:
+	case len(passed.Listeners) == 0 && len(o.listen) > 0:
 		return listen(o.listen)
-	case errors.Is(err, activation.ErrNoSockets):
-		return nil, exit.Advise(err, "start the .socket unit (systemctl start qmail-smtp.socket), or give --listen 127.0.0.1:2525")
-	case err != nil:
-		return nil, err
-	case len(o.listen) > 0:
+	case len(passed.Listeners) == 0:
+		return nil, exit.Advise(errors.New("sockets: none were passed"), "start the .socket unit (systemctl start qmail-smtp.socket), or give --listen 127.0.0.1:2525")
+	case len(o.listen) > 0 && !passed.Continued:
 		return nil, exit.Advise(errors.New("option --listen: systemd passed sockets already"), "leave it out, and set ListenStream= of the .socket")
 	}
-	var files []*os.File
-	for _, l := range passed {
-		files = append(files, l.File)
-	}
-	return files, nil
+	return passed.Listeners, nil
 }
 
 // listen opens listening sockets. They are plain TCP, as tcpserver's are.
-func listen(addresses []string) ([]*os.File, error) {
+func listen(addresses []string) ([]activation.Listener, error) {
 	var config net.ListenConfig
 	config.SetMultipathTCP(false)
-	var files []*os.File
+	var listeners []activation.Listener
 	for _, address := range addresses {
 		l, err := config.Listen(context.Background(), "tcp", address)
 		if err != nil {
@@ -49,19 +41,19 @@ func listen(addresses []string) ([]*os.File, error) {
 		if err != nil {
 			return nil, exit.Retry(fmt.Errorf("option --listen: %w", err))
 		}
-		files = append(files, f)
+		listeners = append(listeners, activation.Listener{Name: "listen", File: f})
 	}
-	return files, nil
+	return listeners, nil
 }
 
 // printPorts prints the port of each listener on a line of its own: that is
 // how one learns which one the kernel chose.
-func printPorts(o *options, listeners []*os.File, stdout io.Writer) error {
+func printPorts(o *options, listeners []activation.Listener, stdout io.Writer) error {
 	if !o.printPort {
 		return nil
 	}
-	for _, f := range listeners {
-		port, err := ucspi.LocalPort(f)
+	for _, l := range listeners {
+		port, err := ucspi.LocalPort(l.File)
 		if err != nil {
 			return exit.Retry(fmt.Errorf("local port: %w", err))
 		}

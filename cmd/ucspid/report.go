@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"time"
 
@@ -12,43 +11,50 @@ import (
 // What systemd hears while the program serves: the counts, and that no loop is
 // stuck. How much it hears does not depend on how many connections there are.
 
+// status is the line that systemctl status shows.
+type status struct {
+	noted chan string
+}
+
+func newStatus() *status { return &status{noted: make(chan string, 1)} }
+
+// note adds a remark to the line, for as long as the process lives or until
+// the next one.
+func (s *status) note(remark string) {
+	select {
+	case <-s.noted:
+	default:
+	}
+	s.noted <- remark
+}
+
 // statusPause keeps PID 1 from hearing more than one status a second.
 const statusPause = time.Second
 
-// reportStatus shows the counts in systemctl status, until ctx ends.
-func reportStatus(ctx context.Context, s *ucspi.Server) {
+// report shows the counts for as long as the process lives.
+func (s *status) report(server *ucspi.Server) {
+	remark := ""
 	for {
-		n := s.Counts()
-		_ = activation.Status(fmt.Sprintf("%d/%d sessions; %d denied", n.Sessions, n.Limit, n.Denied))
+		n := server.Counts()
+		_ = activation.Status(fmt.Sprintf("%d/%d sessions; %d denied%s", n.Sessions, n.Limit, n.Denied, remark))
+		time.Sleep(statusPause)
 		select {
-		case <-time.After(statusPause):
-		case <-ctx.Done():
-			return
-		}
-		select {
-		case <-s.Changed():
-		case <-ctx.Done():
-			return
+		case <-server.Changed():
+		case text := <-s.noted:
+			remark = "; " + text
 		}
 	}
 }
 
-// keepAlive answers the watchdog while no accept loop is stuck, until ctx
-// ends.
-func keepAlive(ctx context.Context, s *ucspi.Server, interval time.Duration) {
+// keepAlive answers the watchdog while no accept loop is stuck, for as long as
+// the process lives.
+func keepAlive(server *ucspi.Server, interval time.Duration) {
 	if interval == 0 {
 		return
 	}
-	ticker := time.NewTicker(interval / 2)
-	defer ticker.Stop()
-	for {
-		select {
-		case now := <-ticker.C:
-			if s.BusyFor(now) < interval {
-				_ = activation.KeepAlive()
-			}
-		case <-ctx.Done():
-			return
+	for now := range time.Tick(interval / 2) {
+		if server.BusyFor(now) < interval {
+			_ = activation.KeepAlive()
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -47,8 +46,7 @@ func checkRules(rules *policy.File) error {
 
 // serve serves until it is told to stop.
 func serve(o *options, stdout, stderr io.Writer) error {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
+	signals := notifySignals()
 	// Who reads stderr may go, and that must not end the server.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	if err := activation.Seal(); err != nil {
@@ -58,7 +56,11 @@ func serve(o *options, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	listeners, err := openListeners(o)
+	inherited, err := activation.Inherit()
+	if err != nil {
+		return err
+	}
+	listeners, err := openListeners(o, inherited)
 	if err != nil {
 		return err
 	}
@@ -77,17 +79,16 @@ func serve(o *options, stdout, stderr io.Writer) error {
 		return err
 	}
 
-	voice := newVoice(stderr)
+	voice := newVoice(stderr, o.verbosity)
 	defer voice.close()
-	server := newServer(o, program, rules, listeners, voice)
-	go reportStatus(ctx, server)
-	go keepAlive(ctx, server, watchdog)
+	d := newDaemon(newServer(o, program, rules, listeners, voice), listeners, voice)
+	d.adopt(inherited)
+	go d.status.report(d.server)
+	go keepAlive(d.server, watchdog)
 	if err := activation.Ready(); err != nil {
 		return exit.Retry(fmt.Errorf("systemd: ready: %w", err))
 	}
-	context.AfterFunc(ctx, func() { _ = activation.Stopping() })
-	server.Serve(ctx)
-	return nil
+	return d.run(signals)
 }
 
 // letGo connects files to nothing. Whoever waits for the end of what we print
@@ -107,10 +108,14 @@ func letGo(files ...*os.File) error {
 }
 
 // newServer puts the server together from the options.
-func newServer(o *options, program ucspi.Program, rules *policy.File, listeners []*os.File, v *voice) *ucspi.Server {
+func newServer(o *options, program ucspi.Program, rules *policy.File, listeners []activation.Listener, v *voice) *ucspi.Server {
 	_, localNameKnown := o.localName.Text()
+	var files []*os.File
+	for _, l := range listeners {
+		files = append(files, l.File)
+	}
 	return ucspi.NewServer(ucspi.Config{
-		Listeners:   listeners,
+		Listeners:   files,
 		Program:     program,
 		MaxSessions: o.maxSessions,
 		Rules:       rules,

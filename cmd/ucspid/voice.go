@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/netip"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -26,13 +27,24 @@ const (
 
 // voice says events in the order in which they come.
 type voice struct {
-	queue chan ucspi.Event
+	quiet bool
+	queue chan utterance
 	lost  atomic.Uint64
 	done  chan struct{}
 }
 
-func newVoice(stderr io.Writer) *voice {
-	v := &voice{queue: make(chan ucspi.Event, voiceQueue), done: make(chan struct{})}
+// utterance is an event to say, or with said, which is then closed, nothing.
+type utterance struct {
+	event ucspi.Event
+	said  chan<- struct{}
+}
+
+func newVoice(stderr io.Writer, verbosity ucspi.Verbosity) *voice {
+	v := &voice{
+		quiet: verbosity == ucspi.Quiet,
+		queue: make(chan utterance, voiceQueue),
+		done:  make(chan struct{}),
+	}
 	say := sayText(stderr)
 	if activation.StderrIsJournal() {
 		say = sayJournal
@@ -44,7 +56,7 @@ func newVoice(stderr io.Writer) *voice {
 // send never waits.
 func (v *voice) send(e ucspi.Event) {
 	select {
-	case v.queue <- e:
+	case v.queue <- utterance{event: e}:
 	default:
 		v.lost.Add(1)
 	}
@@ -52,11 +64,40 @@ func (v *voice) send(e ucspi.Event) {
 
 func (v *voice) run(say func(ucspi.Event)) {
 	defer close(v.done)
-	for e := range v.queue {
-		say(e)
+	for u := range v.queue {
+		if u.said != nil {
+			close(u.said)
+			continue
+		}
+		say(u.event)
 		if n := v.lost.Swap(0); n > 0 {
 			say(ucspi.Event{Name: "lost", Warning: true, Line: fmt.Sprintf("warning: %d lines left out: the log is read too slowly", n)})
 		}
+	}
+}
+
+// warn says what concerns no connection, in one line.
+func (v *voice) warn(name string, err error) {
+	if v.quiet {
+		return
+	}
+	line := strings.ReplaceAll(err.Error(), "\n", "; ")
+	v.send(ucspi.Event{Name: name, Warning: true, Reason: line, Line: "warning: " + line})
+}
+
+// flush returns when all that was sent so far is said, as long as that does
+// not take too long.
+func (v *voice) flush() {
+	timeout := time.After(voicePatience)
+	said := make(chan struct{})
+	select {
+	case v.queue <- utterance{said: said}:
+	case <-timeout:
+		return
+	}
+	select {
+	case <-said:
+	case <-timeout:
 	}
 }
 
@@ -95,6 +136,9 @@ func journalFields(e ucspi.Event) map[string]string {
 	}
 	if e.PID != 0 {
 		fields["UCSPI_SESSION_PID"] = strconv.Itoa(e.PID)
+	}
+	if e.Adopted {
+		fields["UCSPI_ADOPTED"] = "yes"
 	}
 	if e.Name == "end" {
 		fields["UCSPI_STATUS"] = strconv.Itoa(e.Status)

@@ -43,6 +43,7 @@ type Event struct {
 	PID      int         // of a session
 	Status   int         // raw wait status of an ended session
 	Duration time.Duration
+	Adopted  bool // of an ended session: nobody could learn its status
 }
 
 // log says what happens, the events of one session in their order.
@@ -105,10 +106,11 @@ func (l *log) deny(c *connection, d policy.Decision) {
 	})
 }
 
-func (l *log) end(pid int, status unix.WaitStatus, remote netip.AddrPort, d time.Duration) {
+func (l *log) end(pid int, status unix.WaitStatus, ended session) {
 	l.event(func() Event {
 		return Event{
-			Name: "end", PID: pid, Status: int(status), Remote: remote, Duration: d,
+			Name: "end", PID: pid, Status: int(status), Remote: ended.remote,
+			Duration: time.Since(ended.started), Adopted: ended.orphan,
 			Line: fmt.Sprintf("end %d status %d", pid, status),
 		}
 	})

@@ -3,7 +3,6 @@ package ucspi
 import (
 	"os"
 	"os/signal"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,6 +19,7 @@ func (s *Server) startReaper() *reaper {
 	signal.Notify(r.signals, unix.SIGCHLD)
 	go func() {
 		defer close(r.done)
+		s.reap() // those that ended before anybody was told
 		for range r.signals {
 			s.reap()
 		}
@@ -55,6 +55,11 @@ func (s *Server) reap() {
 func (s *Server) end(pid int, status unix.WaitStatus) {
 	s.sessions.mu.Lock()
 	defer s.sessions.mu.Unlock()
+	if waiting, found := s.sessions.trials[pid]; found {
+		delete(s.sessions.trials, pid)
+		waiting <- status
+		return
+	}
 	ended, found := s.sessions.table[pid]
 	if !found {
 		return
@@ -62,6 +67,6 @@ func (s *Server) end(pid int, status unix.WaitStatus) {
 	delete(s.sessions.table, pid)
 	s.slots.give()
 	s.countsChanged()
-	s.log.end(pid, status, ended.remote, time.Since(ended.started))
+	s.log.end(pid, status, ended)
 	s.log.status(len(s.sessions.table), s.MaxSessions)
 }

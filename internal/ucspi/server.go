@@ -39,9 +39,10 @@ type Config struct {
 type Server struct {
 	Config
 	log      log
-	slots    slots
+	slots    *slots
 	pause    backoff
 	sessions sessions
+	orphans  orphans
 	judging  sync.WaitGroup // connections with a goroutine of their own
 	busy     []atomic.Int64 // by listener: since when it handles a connection
 	denied   atomic.Uint64
@@ -52,23 +53,28 @@ type Server struct {
 // caller's.
 func NewServer(c Config) *Server {
 	c.Program.Env = withoutOurs(c.Program.Env)
-	return &Server{
+	s := &Server{
 		Config:   c,
 		log:      log{verbosity: c.Verbosity, send: c.Send},
 		slots:    newSlots(c.MaxSessions),
-		sessions: sessions{table: make(map[int]session)},
+		sessions: sessions{table: make(map[int]session), trials: make(map[int]chan<- unix.WaitStatus)},
 		busy:     make([]atomic.Int64, len(c.Listeners)),
 		changed:  make(chan struct{}, 1),
 	}
+	s.orphans.ended = func(pid int) { s.end(pid, 0) }
+	return s
 }
 
 // Serve accepts connections on all listeners until ctx ends, then waits until
 // each of them is either a session or closed. Sessions go on: their programs
-// are left to run. The listeners stay open.
+// are left to run. The listeners stay open. It may be called again.
 func (s *Server) Serve(ctx context.Context) {
+	s.log.status(s.sessions.count(), s.MaxSessions)
 	reaper := s.startReaper()
 	defer reaper.stop()
-	s.log.status(0, s.MaxSessions)
+	for _, l := range s.Listeners {
+		l.SetReadDeadline(time.Time{})
+	}
 
 	stop := context.AfterFunc(ctx, func() {
 		for _, l := range s.Listeners {

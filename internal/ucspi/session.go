@@ -18,6 +18,8 @@ import (
 type session struct {
 	remote  netip.AddrPort
 	started time.Time
+	born    uint64 // see Session; 0 where nobody has asked
+	orphan  bool   // no child of ours: its status will not be known
 }
 
 // sessions are the programs that run, by process id. The lock is held from
@@ -25,8 +27,9 @@ type session struct {
 // reaper, which may learn of its end at once, finds it there, and so that the
 // lines of the log come in order.
 type sessions struct {
-	mu    sync.Mutex
-	table map[int]session
+	mu     sync.Mutex
+	table  map[int]session
+	trials map[int]chan<- unix.WaitStatus // of Try: programs that are none
 }
 
 func (t *sessions) count() int {
@@ -35,12 +38,13 @@ func (t *sessions) count() int {
 	return len(t.table)
 }
 
-// start runs the program on an allowed connection. The connection is closed
-// here; it is the program's now, and so is the slot.
+// start runs the program on an allowed connection, which becomes its
+// descriptors 0 and 1; 2 is our own stderr. The connection is closed here; it
+// is the program's now, and so is the slot.
 func (s *Server) start(c *connection, decision policy.Decision) {
 	env := environ(s.Program.Env, c, decision.Env)
 	s.sessions.mu.Lock()
-	pid, err := s.spawn(c.fd, env)
+	pid, err := s.Program.spawn(env, c.fd, c.fd, syscall.Stderr)
 	if err != nil {
 		s.sessions.mu.Unlock()
 		s.spawnFailed(c, err)
@@ -57,12 +61,12 @@ func (s *Server) start(c *connection, decision policy.Decision) {
 	s.pause.succeeded()
 }
 
-// spawn starts the program with the connection as its descriptors 0 and 1, our
-// own stderr as 2, and no other. It is the one place where a process begins.
-func (s *Server) spawn(conn int, env []string) (pid int, err error) {
-	return syscall.ForkExec(s.Program.Path, s.Program.Args, &syscall.ProcAttr{
+// spawn starts the program with three descriptors and no other. It is the one
+// place where a process begins.
+func (p Program) spawn(env []string, stdin, stdout, stderr int) (pid int, err error) {
+	return syscall.ForkExec(p.Path, p.Args, &syscall.ProcAttr{
 		Env:   env,
-		Files: []uintptr{uintptr(conn), uintptr(conn), uintptr(syscall.Stderr)},
+		Files: []uintptr{uintptr(stdin), uintptr(stdout), uintptr(stderr)},
 	})
 }
 

@@ -1,0 +1,53 @@
+package activation
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Exec replaces the program of this process by the file at path, with the same
+// arguments. The new one gets the listeners and the state from Inherit; the
+// process keeps its id, its children and its cage. Exec returns only when that
+// fails; then everything is as it was, but for the soft limit of descriptors:
+// it is the one that the process was born with.
+func Exec(path string, listeners []Listener, state []byte) error {
+	memory, err := newState(state)
+	if err != nil {
+		return err
+	}
+	defer memory.Close()
+	passed := append([]Listener{{stateName, memory}}, listeners...)
+	handover, err := handoverText(passed)
+	if err != nil {
+		return err
+	}
+	env := slices.DeleteFunc(os.Environ(), func(variable string) bool {
+		return strings.HasPrefix(variable, "LISTEN_")
+	})
+	env = append(env, handoverVariable+"="+handover)
+
+	// The numbers stay as they are: what was not moved need not be moved back.
+	defer setCloseOnExec(passed, unix.FD_CLOEXEC)
+	if err := setCloseOnExec(passed, 0); err != nil {
+		return err
+	}
+	return fmt.Errorf("%s: %w", path, syscall.Exec(path, os.Args, env))
+}
+
+func setCloseOnExec(passed []Listener, flag int) error {
+	for _, l := range passed {
+		err := control(l.File, func(fd int) error {
+			_, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, flag)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("socket %q: %w", l.Name, err)
+		}
+	}
+	return nil
+}

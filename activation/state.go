@@ -1,0 +1,84 @@
+package activation
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A state is what one process leaves to the next: bytes in memory that has a
+// descriptor and no name in the file system (memfd_create(2)).
+
+// newState returns a state. The caller owns the file.
+func newState(content []byte) (*os.File, error) {
+	fd, err := unix.MemfdCreate(stateName, unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("state: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), stateName)
+	if _, err := f.Write(content); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("state: %w", err)
+	}
+	return f, nil
+}
+
+// keepPatience bounds how long Keep waits for systemd.
+const keepPatience = 5 * time.Second
+
+// Keep leaves a state with systemd for the process that it starts in place of
+// this one (FileDescriptorStoreMax= of the unit), and returns when systemd has
+// it. It is for the end: PID 1 handles each message itself. Where no systemd
+// listens it does nothing.
+func Keep(state []byte) error {
+	if !IsService() {
+		return nil
+	}
+	f, err := newState(state)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := notifyWith("FDSTORE=1\nFDNAME="+stateName, f); err != nil {
+		return fmt.Errorf("state: %w", err)
+	}
+	return barrier(keepPatience)
+}
+
+// barrier waits until systemd has handled all that was sent before
+// (sd_notify_barrier(3)).
+func barrier(patience time.Duration) error {
+	ours, theirs, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer ours.Close()
+	err = notifyWith("BARRIER=1", theirs)
+	theirs.Close()
+	if err != nil {
+		return err
+	}
+	if err := ours.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		return err
+	}
+	if _, err := ours.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
+		return fmt.Errorf("systemd: no answer for %v", patience)
+	}
+	return nil
+}
+
+// notifyWith sends a message and a descriptor to systemd (sd_notify(3)), which
+// package daemon cannot.
+func notifyWith(message string, f *os.File) error {
+	socket, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(socket)
+	// A name that begins with @ is an abstract one, here as there.
+	address := &unix.SockaddrUnix{Name: os.Getenv("NOTIFY_SOCKET")}
+	return unix.Sendmsg(socket, []byte(message), unix.UnixRights(int(f.Fd())), address, unix.MSG_NOSIGNAL)
+}
