@@ -21,6 +21,12 @@ func Exec(path string, listeners []Listener, state []byte) error {
 		return err
 	}
 	defer memory.Close()
+	// Should the new program be ended before it listens to anybody, systemd
+	// has the state for the next one.
+	if err := store(memory); err != nil {
+		return err
+	}
+	defer unstore()
 	passed := append([]Listener{{stateName, memory}}, listeners...)
 	handover, err := handoverText(passed)
 	if err != nil {

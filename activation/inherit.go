@@ -46,7 +46,7 @@ func Inherit() (Inheritance, error) {
 		}
 	}
 	if in.State != nil || in.Lost != nil {
-		_ = notify("FDSTOREREMOVE=1\nFDNAME=" + stateName) // the store is for the next one
+		_ = unstore() // it is for the next one
 	}
 	return in, nil
 }

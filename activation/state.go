@@ -26,27 +26,35 @@ func newState(content []byte) (*os.File, error) {
 	return f, nil
 }
 
-// keepPatience bounds how long Keep waits for systemd.
-const keepPatience = 5 * time.Second
-
 // Keep leaves a state with systemd for the process that it starts in place of
-// this one (FileDescriptorStoreMax= of the unit), and returns when systemd has
-// it. It is for the end: PID 1 handles each message itself. Where no systemd
-// listens it does nothing.
-func Keep(state []byte) error {
-	if !IsService() {
-		return nil
-	}
-	f, err := newState(state)
+// this one, and returns when systemd has it. It is for the end: PID 1 handles
+// each message itself. Where no systemd listens it does nothing.
+func Keep(content []byte) error {
+	f, err := newState(content)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
+	return store(f)
+}
+
+// storePatience bounds how long store waits for systemd.
+const storePatience = 5 * time.Second
+
+// store puts a state into systemd's store (FileDescriptorStoreMax= of the
+// unit) and returns when it is there.
+func store(f *os.File) error {
+	if !IsService() {
+		return nil
+	}
 	if err := notifyWith("FDSTORE=1\nFDNAME="+stateName, f); err != nil {
 		return fmt.Errorf("state: %w", err)
 	}
-	return barrier(keepPatience)
+	return barrier(storePatience)
 }
+
+// unstore takes all states out of the store.
+func unstore() error { return notify("FDSTOREREMOVE=1\nFDNAME=" + stateName) }
 
 // barrier waits until systemd has handled all that was sent before
 // (sd_notify_barrier(3)).

@@ -13,6 +13,7 @@ CHECKOUT=$(cd "$HERE/../.." && pwd)
 
 SCRATCH=$(mktemp -d)
 NSPAWN='' GUEST='' MARK=0 OUT=''
+declare -A CROWD CROWD_IN
 
 # ----- the story
 
@@ -194,6 +195,9 @@ install_qmail() {
 	chmod 4711 "$home/bin/qmail-queue"
 }
 
+# install_load: a crowd of clients, as /usr/local/bin/load
+install_load() { (cd "$CHECKOUT" && CGO_ENABLED=0 go build -o "$ROOT/usr/local/bin/" ./test/load); }
+
 # ----- peers
 
 # addresses IP...: the guest has these, and clients in it can come from any of them
@@ -242,4 +246,26 @@ hear() { read -r -t 20 -u "$EAR" OUT || fail "the open session says nothing"; }
 hang_up() {
 	eval "exec ${LINE[1]}>&-"
 	exec {MOUTH}>&- {EAR}<&-
+}
+
+# crowd NAME OPTION...: a crowd of clients (test/load) that is there until "part NAME"
+crowd() {
+	local name=$1
+	shift
+	mkfifo "$SCRATCH/$name.in"
+	timeout 300 nsenter --target "$GUEST" --all -- /usr/local/bin/load -server 192.0.2.25:25 "$@" \
+		<"$SCRATCH/$name.in" >"$SCRATCH/$name.out" 2>&1 &
+	CROWD[$name]=$!
+	exec {fd}>"$SCRATCH/$name.in"
+	CROWD_IN[$name]=$fd
+	wait_until grep -q ready "$SCRATCH/$name.out"
+}
+
+# part NAME: the crowd parts; what it has to say is then in $OUT
+part() {
+	local fd=${CROWD_IN[$1]}
+	exec {fd}>&-
+	wait "${CROWD[$1]}" || true
+	rm "$SCRATCH/$1.in"
+	OUT=$(cat "$SCRATCH/$1.out")
 }

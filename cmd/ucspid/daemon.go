@@ -177,12 +177,13 @@ func (d *daemon) adopt(inherited activation.Inheritance) {
 	if inherited.State != nil {
 		err = json.Unmarshal(inherited.State, &left)
 	}
-	err = errors.Join(err, d.server.Adopt(left.Sessions))
+	sessions := left.Sessions
 	if activation.IsService() && !inherited.Continued {
-		found, findErr := ucspi.Survivors()
-		err = errors.Join(err, findErr, d.server.Adopt(found))
+		found, findErr := ucspi.Survivors(sessions)
+		err = errors.Join(err, findErr)
+		sessions = append(sessions, found...)
 	}
-	if err != nil {
+	if err := errors.Join(err, d.server.Adopt(sessions)); err != nil {
 		d.voice.warn("adopt", fmt.Errorf("sessions of the process before are not counted: %w", err))
 	}
 }

@@ -42,8 +42,7 @@ func (s *Server) Sessions() []Session {
 }
 
 // Adopt counts the sessions of the server before this one. Of those that have
-// ended meanwhile it tells the end; of those that it knows, nothing. It comes
-// before Serve.
+// ended meanwhile it tells the end. It comes before Serve.
 func (s *Server) Adopt(before []Session) error {
 	var failed error
 	for _, one := range before {
@@ -57,7 +56,7 @@ func (s *Server) Adopt(before []Session) error {
 func (s *Server) adopt(one Session) error {
 	s.sessions.mu.Lock()
 	defer s.sessions.mu.Unlock()
-	if _, known := s.sessions.table[one.PID]; known {
+	if _, twice := s.sessions.table[one.PID]; twice {
 		return nil
 	}
 	orphan, err := s.follow(one)

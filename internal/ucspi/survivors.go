@@ -13,20 +13,24 @@ import (
 	"time"
 )
 
-// Survivors returns the sessions of a server that had no time to leave a word:
-// it was killed, or it crashed. They are the processes of our control group
-// whose parent is not in it and who speak to a peer. It is for a service,
-// whose control group is its own.
-func Survivors() ([]Session, error) {
+// Survivors returns the sessions beside the known ones, of a server that had no
+// time to leave word: it was killed, or it crashed. They are the processes of
+// our control group whose parent is not in it and who speak to a peer. It is
+// for a service, whose control group is its own.
+func Survivors(known []Session) ([]Session, error) {
 	members, err := controlGroup()
 	if err != nil {
 		return nil, err
+	}
+	born := make(map[int]uint64, len(known))
+	for _, one := range known {
+		born[one.PID] = one.Born
 	}
 	now := time.Now()
 	var all []Session
 	for pid := range members {
 		p, err := readProcess(pid)
-		if err != nil || members[p.parent] || pid == os.Getpid() {
+		if err != nil || members[p.parent] || pid == os.Getpid() || born[pid] == p.born {
 			continue
 		}
 		if remote := servedPeer(pid); remote.IsValid() {
