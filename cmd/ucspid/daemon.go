@@ -184,6 +184,6 @@ func (d *daemon) adopt(inherited activation.Inheritance) {
 		sessions = append(sessions, found...)
 	}
 	if err := errors.Join(err, d.server.Adopt(sessions)); err != nil {
-		d.voice.warn("adopt", fmt.Errorf("sessions of the process before are not counted: %w", err))
+		d.voice.warn("adopt", fmt.Errorf("sessions that are not counted: %w", err))
 	}
 }

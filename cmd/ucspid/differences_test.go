@@ -35,6 +35,7 @@ var differences = []difference{
 	{row: "a denied peer", visit: denied},
 	{row: "its log", visit: deniedLine},
 	{row: "its names in that line", visit: deniedNames},
+	{row: "a source that is denied often"},
 	{row: "a connection that is dropped", visit: dropped},
 	{row: "`status` and `pid` of an allowed one"},
 	{row: "a program that cannot be run", visit: cannotRun},

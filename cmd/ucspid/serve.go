@@ -70,10 +70,6 @@ func serve(o *options, stdout, stderr io.Writer) error {
 	if err := letGo(os.Stdin, os.Stdout); err != nil {
 		return exit.Retry(err)
 	}
-	rules := rulesFile(o)
-	if err := checkRules(rules); err != nil && o.verbosity != ucspi.Quiet {
-		exit.Report(stderr, "ucspid", err) // connections are dropped until the file is right
-	}
 	watchdog, err := activation.WatchdogInterval()
 	if err != nil {
 		return err
@@ -81,6 +77,10 @@ func serve(o *options, stdout, stderr io.Writer) error {
 
 	voice := newVoice(stderr, o.verbosity)
 	defer voice.close()
+	rules := rulesFile(o)
+	if err := checkRules(rules); err != nil {
+		voice.warn("start", err) // connections are dropped until the file is right
+	}
 	d := newDaemon(newServer(o, program, rules, listeners, voice), listeners, voice)
 	d.adopt(inherited)
 	go d.status.report(d.server)

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,6 +27,7 @@ func TestBesideTcpserver(t *testing.T) {
 			"names":     besideNames,
 			"rules":     besideRules,
 			"bad rules": besideBadRules,
+			"flood":     besideFlood,
 			"programs":  besidePrograms,
 			"process":   besideProcess,
 			"inherited": besideInherited,
@@ -207,6 +209,28 @@ func besideBadRules(t *testing.T, b *both) {
 		p.visit(10)
 		p.stop()
 	})
+}
+
+// besideFlood has one peer denied more often than the log has lines for.
+func besideFlood(t *testing.T, b *both) {
+	p := b.start(t, setting{rules: ":deny\n"}, strings.Fields("-vRHl0 -x CDB"), "probe")
+	for range 10 {
+		p.visit(10)
+	}
+	p.use("a source that is denied often")
+	for range 5 {
+		theirs, ours := p.see(p.theirs, p.from(10)), p.meet(p.ours, p.from(10))
+		if ours.Got != theirs.Got || len(theirs.Log) != 5 {
+			t.Errorf("the peer gets %q, and of tcpserver %q and the lines %q", ours.Got, theirs.Got, theirs.Log)
+		}
+	}
+	for _, s := range []*server{p.theirs, p.ours} {
+		s.stop()
+	}
+	counted := regexp.MustCompile(`^flood: 5 more from ` + regexp.QuoteMeta(p.ip(10)) + ` denied in [0-9]+ s$`)
+	if lines := p.rest(p.ours); len(lines) != 1 || !counted.MatchString(lines[0]) {
+		t.Errorf("of the others ucspid says %q", lines)
+	}
 }
 
 // besidePrograms tries programs of all kinds, and ends of all kinds.

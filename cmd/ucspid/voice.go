@@ -10,13 +10,14 @@ import (
 	"time"
 
 	"ucspid/activation"
+	"ucspid/internal/exit"
 	"ucspid/internal/ucspi"
 	"ucspid/policy"
 )
 
 // What the program says while it serves goes through here: to the journal as
-// native entries where stderr is connected to it, else to stderr, one line an
-// event with the program's name before it. Whoever has something to say never
+// native entries where stderr is connected to it, else to stderr, an event a
+// line with the program's name before it. Whoever has something to say never
 // waits: when the reader is too slow, lines are left out, counted, and the
 // count is said.
 
@@ -71,18 +72,20 @@ func (v *voice) run(say func(ucspi.Event)) {
 		}
 		say(u.event)
 		if n := v.lost.Swap(0); n > 0 {
-			say(ucspi.Event{Name: "lost", Warning: true, Line: fmt.Sprintf("warning: %d lines left out: the log is read too slowly", n)})
+			say(ucspi.Event{
+				Name: "lost", Warning: true, Count: int(n),
+				Line: fmt.Sprintf("warning: %d lines left out: the log is read too slowly", n),
+			})
 		}
 	}
 }
 
-// warn says what concerns no connection, in one line.
-func (v *voice) warn(name string, err error) {
-	if v.quiet {
-		return
+// warn says what is wrong and does not keep us from serving: the error, and
+// the hint in a line of its own.
+func (v *voice) warn(event string, err error) {
+	if !v.quiet {
+		v.send(ucspi.Event{Name: event, Warning: true, Reason: err.Error(), Line: strings.Join(exit.Lines(err), "\n")})
 	}
-	line := strings.ReplaceAll(err.Error(), "\n", "; ")
-	v.send(ucspi.Event{Name: name, Warning: true, Reason: line, Line: "warning: " + line})
 }
 
 // flush returns when all that was sent so far is said, as long as that does
@@ -112,7 +115,9 @@ func (v *voice) close() {
 }
 
 func sayText(w io.Writer) func(ucspi.Event) {
-	return func(e ucspi.Event) { _, _ = io.WriteString(w, "ucspid: "+e.Line+"\n") }
+	return func(e ucspi.Event) {
+		_, _ = io.WriteString(w, "ucspid: "+strings.ReplaceAll(e.Line, "\n", "\nucspid: ")+"\n")
+	}
 }
 
 func sayJournal(e ucspi.Event) {
@@ -123,9 +128,39 @@ func sayJournal(e ucspi.Event) {
 	_ = activation.Journal(e.Line, priority, journalFields(e))
 }
 
+// messageIDs are what packaging/ucspid.catalog knows the events by. An id is
+// never changed, and never used for another event.
+var messageIDs = [...]struct{ event, id string }{
+	{"status", "85fcad3a0aad4d6eb283f68d075236b2"},
+	{"pid", "1a2b3423db954ce1b0583fcf26fb6bf0"},
+	{"ok", "a6c68ac085d54aa79ab3a82bcafe1e2c"},
+	{"deny", "7435049ed93847428c6d8476de112d58"},
+	{"flood", "a04fa84f775e4a42be21f1b9fa11dc0d"},
+	{"end", "b119b98219584c68a58dfabf1b9d8037"},
+	{"drop", "4660870890784e6e8e49a05cc4b94e9b"},
+	{"accept", "7f85cc800617468eb7742838e1ee81b4"},
+	{"start", "5d1ac92ae115422f91997d4f6efbce4c"},
+	{"reload", "8fb16e228531498193638abadac63e13"},
+	{"adopt", "63e43d9ce9b14f81bf9c53e8fe9c9e3a"},
+	{"lost", "87a1096a9cab4c58bff4177d505ce5d8"},
+}
+
+func messageID(event string) string {
+	for _, m := range messageIDs {
+		if m.event == event {
+			return m.id
+		}
+	}
+	return ""
+}
+
 // journalFields returns what an event tells beside its line.
 func journalFields(e ucspi.Event) map[string]string {
-	fields := map[string]string{"SYSLOG_IDENTIFIER": "ucspid", "UCSPI_EVENT": e.Name}
+	fields := map[string]string{
+		"SYSLOG_IDENTIFIER": "ucspid",
+		"MESSAGE_ID":        messageID(e.Name),
+		"UCSPI_EVENT":       e.Name,
+	}
 	addEnd(fields, "UCSPI_LOCAL", e.Local)
 	addEnd(fields, "UCSPI_REMOTE", e.Remote)
 	addName(fields, "UCSPI_REMOTE_HOST", e.Host)
@@ -134,17 +169,40 @@ func journalFields(e ucspi.Event) map[string]string {
 	if e.Reason != "" {
 		fields["UCSPI_REASON"] = e.Reason
 	}
-	if e.PID != 0 {
-		fields["UCSPI_SESSION_PID"] = strconv.Itoa(e.PID)
-	}
+	addNumber(fields, "UCSPI_SESSION_PID", e.PID)
+	addNumber(fields, "UCSPI_LIMIT", e.Limit)
+	addNumber(fields, "UCSPI_COUNT", e.Count)
+	addNumber(fields, "UCSPI_DURATION_USEC", int(e.Duration.Microseconds()))
 	if e.Adopted {
 		fields["UCSPI_ADOPTED"] = "yes"
 	}
-	if e.Name == "end" {
+	switch e.Name {
+	case "status":
+		fields["UCSPI_SESSIONS"] = strconv.Itoa(e.Sessions)
+	case "end":
 		fields["UCSPI_STATUS"] = strconv.Itoa(e.Status)
-		fields["UCSPI_DURATION_USEC"] = strconv.FormatInt(e.Duration.Microseconds(), 10)
+	case "flood":
+		addSource(fields, e.Source)
 	}
 	return fields
+}
+
+// addSource adds the peer that all of a flood came from: its address, or in
+// IPv6 its network.
+func addSource(fields map[string]string, source netip.Prefix) {
+	switch {
+	case source.IsSingleIP():
+		fields["UCSPI_REMOTE_IP"] = source.Addr().String()
+	case source.IsValid():
+		fields["UCSPI_REMOTE_IP"] = source.String()
+	}
+}
+
+// addNumber adds a number that is never 0 where it means something.
+func addNumber(fields map[string]string, name string, n int) {
+	if n != 0 {
+		fields[name] = strconv.Itoa(n)
+	}
 }
 
 func addEnd(fields map[string]string, name string, end netip.AddrPort) {

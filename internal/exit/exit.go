@@ -42,9 +42,19 @@ var errNo = errors.New("no")
 // AnswerNo returns an error of which nothing is said: its exit code is No.
 func AnswerNo() error { return errNo }
 
-// Report says on w what is wrong, each error in one line that begins with the
-// program's name, and then the hint. It returns the exit code: OK without an
-// error, Usage unless the error says otherwise.
+// Lines returns what there is to say of an error: each error in one line, and
+// then the hint.
+func Lines(err error) []string {
+	lines := strings.Split(err.Error(), "\n")
+	if a, ok := errors.AsType[*advised](err); ok {
+		lines = append(lines, "hint: "+a.hint)
+	}
+	return lines
+}
+
+// Report says on w what is wrong, in lines that begin with the program's name.
+// It returns the exit code: OK without an error, Usage unless the error says
+// otherwise.
 func Report(w io.Writer, program string, err error) int {
 	switch {
 	case err == nil:
@@ -52,11 +62,8 @@ func Report(w io.Writer, program string, err error) int {
 	case errors.Is(err, errNo):
 		return No
 	}
-	for line := range strings.Lines(err.Error()) {
-		fmt.Fprintf(w, "%s: %s\n", program, strings.TrimSuffix(line, "\n"))
-	}
-	if a, ok := errors.AsType[*advised](err); ok {
-		fmt.Fprintf(w, "%s: hint: %s\n", program, a.hint)
+	for _, line := range Lines(err) {
+		fmt.Fprintf(w, "%s: %s\n", program, line)
 	}
 	if _, ok := errors.AsType[temporary](err); ok {
 		return Temporary

@@ -16,8 +16,9 @@ import (
 // What is said here is said in the words of tcpserver(1), for scripts read
 // them: one event, one function, one line. A line has no program's name and
 // no newline; whoever sends it adds them. Bytes from outside go through
-// appendSafe or safeAddress. An error that concerns one connection is a warning; events are
-// said only when verbose.
+// appendSafe or safeAddress. An error that concerns one connection is a
+// warning; events are said only when verbose, and denials not without end
+// (flood.go).
 
 // Verbosity says how much is said.
 type Verbosity uint8
@@ -31,25 +32,30 @@ const (
 
 // Event is one thing that happened. Fields without a meaning for it are zero.
 type Event struct {
-	Name     string // status, pid, ok, deny, end, drop, accept
+	Name     string // status, pid, ok, deny, flood, end, drop, accept
 	Warning  bool
 	Line     string
 	Local    netip.AddrPort
 	Remote   netip.AddrPort
 	Host     policy.Name
 	Info     policy.Name
-	Rule     policy.Name // the address of the rule that decided
-	Reason   string      // of a denial or a warning
-	PID      int         // of a session
-	Status   int         // raw wait status of an ended session
-	Duration time.Duration
-	Adopted  bool // of an ended session: nobody could learn its status
+	Rule     policy.Name   // the address of the rule that decided
+	Reason   string        // of a denial or a warning
+	PID      int           // of a session
+	Status   int           // raw wait status of an ended session
+	Duration time.Duration // of a session, or in which a flood was counted
+	Adopted  bool          // the server before began the session
+	Sessions int           // programs running, of a status
+	Limit    int           // of a status
+	Source   netip.Prefix  // of a flood, an address or a network of IPv6
+	Count    int           // of a flood's denials
 }
 
 // log says what happens, the events of one session in their order.
 type log struct {
 	verbosity Verbosity
 	send      func(Event)
+	flood     flood
 
 	mu         sync.Mutex
 	quietUntil time.Time // of acceptFailed
@@ -71,7 +77,10 @@ func (l *log) warn(e Event) {
 
 func (l *log) status(n, limit int) {
 	l.event(func() Event {
-		return Event{Name: "status", Line: fmt.Sprintf("status: %d/%d", n, limit)}
+		return Event{
+			Name: "status", Sessions: n, Limit: limit,
+			Line: fmt.Sprintf("status: %d/%d", n, limit),
+		}
 	})
 }
 
@@ -94,9 +103,12 @@ func (l *log) ok(pid int, c *connection, d policy.Decision) {
 	})
 }
 
-// deny names the rule that denied a connection. There is no process for it:
-// its pid is 0.
+// deny names the rule that denied a connection, unless it is one of a flood.
+// There is no process for it: its pid is 0.
 func (l *log) deny(c *connection, d policy.Decision) {
+	if l.verbosity == Verbose && !l.flood.single(c.remote.Addr(), time.Now()) {
+		return
+	}
 	l.event(func() Event {
 		e := c.event("deny", 0)
 		e.Line += " RULE:" + safeAddress(d.Rule)

@@ -55,7 +55,7 @@ func NewServer(c Config) *Server {
 	c.Program.Env = withoutOurs(c.Program.Env)
 	s := &Server{
 		Config:   c,
-		log:      log{verbosity: c.Verbosity, send: c.Send},
+		log:      log{verbosity: c.Verbosity, send: c.Send, flood: flood{say: c.Send}},
 		slots:    newSlots(c.MaxSessions),
 		sessions: sessions{table: make(map[int]session), trials: make(map[int]chan<- unix.WaitStatus)},
 		busy:     make([]atomic.Int64, len(c.Listeners)),
@@ -88,6 +88,7 @@ func (s *Server) Serve(ctx context.Context) {
 	}
 	loops.Wait()
 	s.judging.Wait()
+	s.log.flood.end(time.Now())
 }
 
 // Counts is what the server does and has done.
