@@ -63,6 +63,7 @@ var differences = []difference{
 	{row: "words about a damaged cdb", visit: damagedWords},
 	{row: "accept fails, for want of descriptors"},
 	{row: "SIGTERM"},
+	{row: "SIGHUP in a service", where: "test/09-nobody-dropped: tcpserver is no service"},
 	{row: "SIGINT"},
 	{row: "SIGALRM, SIGUSR1, SIGUSR2 and the like"},
 	{row: "SIGQUIT, SIGABRT, SIGSEGV"},
