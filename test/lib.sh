@@ -142,6 +142,25 @@ trap at_exit EXIT
 trap 'exit 130' INT TERM HUP
 trap 'fail "status $? from: $BASH_COMMAND"' ERR
 
+# ----- its units
+
+systemd_version() { in_guest systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p'; }
+
+# sound UNIT: systemd has no complaint (before 252 it misses directives, and programs without a path)
+sound() {
+	[ "$(systemd_version)" -ge 252 ] || return 0
+	expect 0 in_guest systemd-analyze verify --man=no "$1"
+	silent
+}
+
+# exposed UNIT MOST: systemd thinks no worse of its sandbox
+exposed() {
+	expect 0 in_guest systemd-analyze security --no-pager "$1"
+	local exposure
+	exposure=$(sed -n 's/.*exposure level for.*: \([0-9.]*\) .*/\1/p' <<<"$OUT")
+	awk -v x="$exposure" -v most="$2" 'BEGIN { exit !(x > 0 && x <= most) }' || fail "the exposure of $1 is $exposure"
+}
+
 # ----- its log
 
 # mark: from here on only new lines of the log count
@@ -190,8 +209,8 @@ install_qmail() {
 	echo mail.local.example >"$home/control/me"
 	echo local.example >"$home/control/rcpthosts"
 	(cd "$CHECKOUT" && CGO_ENABLED=0 go build -o "$home/bin/qmail-queue" ./test/standin/qmail-queue)
-	install -d -m 700 "$home/queue"
-	chroot "$ROOT" chown qmailq:qmail /var/qmail/bin/qmail-queue /var/qmail/queue
+	install -d -m 700 "$home/queue" "$home"/queue/{pid,mess,intd,todo,lock}
+	chroot "$ROOT" chown -R qmailq:qmail /var/qmail/bin/qmail-queue /var/qmail/queue
 	chmod 4711 "$home/bin/qmail-queue"
 }
 
@@ -221,15 +240,15 @@ swaks_as() {
 		--from sender@client.example --timeout 20 "$@"
 }
 
-# dial IP: likewise opens a session that stays open; its first line is then in $OUT
+# dial IP [PORT]: likewise opens a session that stays open; its first line is then in $OUT
 dial() {
-	dial_patiently "$1"
+	dial_patiently "$@"
 	hear
 }
 
-# dial_patiently IP: the same without waiting for an answer
+# dial_patiently IP [PORT]: the same without waiting for an answer
 dial_patiently() {
-	coproc LINE { in_guest bash -c 'exec 3<>"/dev/tcp/$0/25" && { cat <&3 & cat >&3; kill $!; }' "$1"; }
+	coproc LINE { in_guest bash -c 'exec 3<>"/dev/tcp/$0/$1" && { cat <&3 & cat >&3; kill $!; }' "$1" "${2:-25}"; }
 	exec {EAR}<&"${LINE[0]}" {MOUTH}>&"${LINE[1]}"
 }
 
@@ -244,8 +263,10 @@ hear() { read -r -t 20 -u "$EAR" OUT || fail "the open session says nothing"; }
 
 # hang_up: the client of the open session leaves
 hang_up() {
+	local client=$LINE_PID
 	eval "exec ${LINE[1]}>&-"
 	exec {MOUTH}>&- {EAR}<&-
+	wait "$client" || true
 }
 
 # crowd NAME OPTION...: a crowd of clients (test/load) that is there until "part NAME"

@@ -81,6 +81,7 @@ func serve(o *options, stdout, stderr io.Writer) error {
 	if err := checkRules(rules); err != nil {
 		voice.warn("start", err) // connections are dropped until the file is right
 	}
+	warnOfSandbox(voice)
 	d := newDaemon(newServer(o, program, rules, listeners, voice), listeners, voice)
 	d.adopt(inherited)
 	go d.status.report(d.server)

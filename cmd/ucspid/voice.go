@@ -140,6 +140,7 @@ var messageIDs = [...]struct{ event, id string }{
 	{"drop", "4660870890784e6e8e49a05cc4b94e9b"},
 	{"accept", "7f85cc800617468eb7742838e1ee81b4"},
 	{"start", "5d1ac92ae115422f91997d4f6efbce4c"},
+	{"sandbox", "5dbdf205a27343c2b1599a71bafd04e2"},
 	{"reload", "8fb16e228531498193638abadac63e13"},
 	{"adopt", "63e43d9ce9b14f81bf9c53e8fe9c9e3a"},
 	{"lost", "87a1096a9cab4c58bff4177d505ce5d8"},

@@ -95,18 +95,19 @@ func fieldsIn(e explanation) []string {
 
 // typical are the events with what each of them always has.
 var typical = map[string]ucspi.Event{
-	"status": {Name: "status", Limit: 40},
-	"pid":    {Name: "pid", PID: 1, Local: here, Remote: there},
-	"ok":     {Name: "ok", PID: 1, Local: here, Remote: there},
-	"deny":   {Name: "deny", Local: here, Remote: there, Reason: "rule"},
-	"flood":  {Name: "flood", Count: 1, Duration: time.Minute},
-	"end":    {Name: "end", PID: 1, Remote: there, Duration: time.Second},
-	"drop":   {Name: "drop", Remote: there, Reason: "x"},
-	"accept": {Name: "accept", Reason: "x"},
-	"start":  {Name: "start", Reason: "x"},
-	"reload": {Name: "reload", Reason: "x"},
-	"adopt":  {Name: "adopt", Reason: "x"},
-	"lost":   {Name: "lost", Count: 1},
+	"status":  {Name: "status", Limit: 40},
+	"pid":     {Name: "pid", PID: 1, Local: here, Remote: there},
+	"ok":      {Name: "ok", PID: 1, Local: here, Remote: there},
+	"deny":    {Name: "deny", Local: here, Remote: there, Reason: "rule"},
+	"flood":   {Name: "flood", Count: 1, Duration: time.Minute},
+	"end":     {Name: "end", PID: 1, Remote: there, Duration: time.Second},
+	"drop":    {Name: "drop", Remote: there, Reason: "x"},
+	"accept":  {Name: "accept", Reason: "x"},
+	"start":   {Name: "start", Reason: "x"},
+	"sandbox": {Name: "sandbox", Reason: "x"},
+	"reload":  {Name: "reload", Reason: "x"},
+	"adopt":   {Name: "adopt", Reason: "x"},
+	"lost":    {Name: "lost", Count: 1},
 }
 
 var here, there = netip.MustParseAddrPort("192.0.2.25:25"), netip.MustParseAddrPort("192.0.2.1:1234")

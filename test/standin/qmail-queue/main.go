@@ -1,7 +1,8 @@
 // Qmail-queue stands in for qmail's own in the scenarios. It reads a message from descriptor 0
 // and its envelope from descriptor 1, as qmail-queue(8) does, and keeps both in
 // /var/qmail/queue, where only its own user may write. So a message found there proves that
-// the set-uid bit still works.
+// the set-uid bit still works. As with the real one, a file is written in pid, brought to the disk
+// and linked to where it belongs, which here is mess for both.
 package main
 
 import (
@@ -69,9 +70,17 @@ func wellFormed(envelope []byte) bool {
 
 // keep writes one file so that it is there whole or not at all.
 func keep(name string, content []byte) error {
-	temporary := filepath.Join(".", "."+name)
-	if err := os.WriteFile(temporary, content, 0o600); err != nil {
+	f, err := os.OpenFile(filepath.Join("pid", name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
 		return err
 	}
-	return os.Rename(temporary, name)
+	defer os.Remove(f.Name())
+	defer f.Close()
+	if _, err := f.Write(content); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	return os.Link(f.Name(), filepath.Join("mess", name))
 }
