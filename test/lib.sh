@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # lib.sh: the words that scenarios are written in. Each scenario sources it first. It then has
-# $ROOT, a Debian root of its own to change as it likes, and $CHECKOUT, the source; what it
-# says is shown if it fails, together with the guest's journal.
+# $ROOT, a Debian root of its own to change as it likes, $CHECKOUT, the source, and $DEB, the
+# package made of it; what it says is shown if it fails, together with the guest's journal.
 
 set -Eeuo pipefail
 
@@ -195,8 +195,11 @@ log_has_times() {
 
 # ----- what is installed
 
-# install_ucspid: our programs and units, as a package would bring them
-install_ucspid() { make -s -C "$CHECKOUT" install DESTDIR="$ROOT" PREFIX=/usr; }
+# install_ucspid: our package
+install_ucspid() {
+	cp "$DEB" "$ROOT/root/ucspid.deb"
+	chroot "$ROOT" dpkg --install /root/ucspid.deb
+}
 
 # install_qmail: qmail's users, directories and control files, mailfront in the place of
 # qmail-smtpd, and in the place of qmail-queue a set-uid program that keeps what it is given

@@ -9,9 +9,8 @@ import (
 	"os"
 
 	"ucspid/internal/exit"
+	"ucspid/internal/version"
 )
-
-const version = "0.1.0"
 
 func main() {
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
@@ -25,7 +24,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case o.help:
 		fmt.Fprint(stdout, usage)
 	case o.version:
-		fmt.Fprintln(stdout, "ucspid "+version)
+		fmt.Fprintln(stdout, "ucspid "+version.Number)
 	case o.check:
 		err = check(o)
 	default:

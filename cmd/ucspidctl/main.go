@@ -11,9 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"ucspid/internal/exit"
+	"ucspid/internal/version"
 )
-
-const version = "0.1.0"
 
 // main is also tcprules(1) and tcprulescheck(1), when called by these names.
 func main() {
@@ -30,7 +29,7 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "ucspidctl",
 		Short:         "Compile, explain, check and dump the rules of ucspid",
-		Version:       version,
+		Version:       version.Number,
 		Args:          needCommand,
 		RunE:          func(*cobra.Command, []string) error { return nil },
 		SilenceErrors: true,
