@@ -2,6 +2,7 @@
 #
 #   make run       the main job: serve SMTP on 127.0.0.1:2525
 #   make test      all tests; installs what they need with apt-get, when root
+#   make test-matrix  the scenarios on older and newer Debians, for docs/matrix.md
 #   make install   into $(DESTDIR)$(PREFIX)
 #   make packages  a .deb and an .rpm for each of $(ARCHS), in $(DIST)
 
@@ -33,7 +34,7 @@ EXAMPLES = examples/tcp.smtp $(wildcard units/drop-ins/*)
 # the completions are made by running the program: here, for whatever GOARCH the others are
 COMPLETION = GOARCH= $(GO) run ./cmd/ucspidctl completion
 
-.PHONY: build run test install packages clean
+.PHONY: build run test test-matrix install packages clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags "-s -w" -o $(BIN)/ $(PROGRAMS:%=./cmd/%)
@@ -44,6 +45,9 @@ run: build
 
 test:
 	@test/all
+
+test-matrix:
+	@test/matrix
 
 install: build
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(COMPATDIR) $(DESTDIR)$(CONFDIR)

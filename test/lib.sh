@@ -146,10 +146,14 @@ trap 'fail "status $? from: $BASH_COMMAND"' ERR
 
 systemd_version() { in_guest systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p'; }
 
-# sound UNIT: systemd has no complaint (before 252 it misses directives, and programs without a path)
+# sound UNIT: systemd has no complaint. Before 252 it misses two directives, and programs without
+# a path
 sound() {
-	[ "$(systemd_version)" -ge 252 ] || return 0
-	expect 0 in_guest systemd-analyze verify --man=no "$1"
+	OUT=$(in_guest systemd-analyze verify --man=no "$1" 2>&1 || [ "$(systemd_version)" -lt 252 ])
+	if [ "$(systemd_version)" -lt 252 ]; then
+		OUT=$(grep -v -e "Unknown key name 'PrivateIPC' in" -e "Unknown key name 'TriggerLimitIntervalSec' in section 'Path'" \
+			-e "Command [a-z]* is not executable" <<<"$OUT" || true)
+	fi
 	silent
 }
 
