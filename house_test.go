@@ -57,6 +57,7 @@ func TestRoomsImportOnlyWhatTheyMay(t *testing.T) {
 		"policy":         {"net", "os/exec", "log", "ucspid"},
 		"activation":     {"ucspid", "os/exec", "log"},
 		"internal/ucspi": {"github.com/coreos/go-systemd/v22", "github.com/colinmarc/cdb", "flag", "github.com/spf13", "ucspid/activation"},
+		"internal/proxy": {"ucspid/activation", "ucspid/policy", "ucspid/internal/ucspi", "os/exec", "log"},
 		"internal/exit":  {"ucspid", "os"},
 		"cmd/ucspid":     {"net/http"},
 		"cmd/ucspidctl":  {"ucspid/activation", "ucspid/internal/ucspi", "net/http"},
@@ -82,6 +83,7 @@ func TestEachDependencyHasOneDoor(t *testing.T) {
 		"github.com/coreos/go-systemd/v22": "activation",
 		"github.com/colinmarc/cdb":         "policy",
 		"github.com/miekg/dns":             "internal/ucspi",
+		"github.com/pires/go-proxyproto":   "internal/proxy",
 		"github.com/spf13/pflag":           "cmd/ucspid",
 		"github.com/spf13/cobra":           "cmd/ucspidctl",
 	}

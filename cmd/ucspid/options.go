@@ -32,6 +32,9 @@ bundled (-vRHl0); of two that contradict each other the last one counts.
                            number is the first line of FILE
   -x, --rules file         judge by the rules of this cdb, see ucspidctl(8)
   -X, --rules-optional     with -x: allow everybody while file does not exist
+      --proxy-from nets    in connections from these networks, such as
+                           192.0.2.25,2001:db8::/64, a balancer's header (PROXY
+                           protocol) comes first and names the client
   -B, --banner text        write text first
   -d, --delay              leave Nagle's algorithm alone (default)
   -D, --no-delay           set TCP_NODELAY
@@ -63,6 +66,7 @@ type options struct {
 	maxSessions   int
 	rules         string
 	rulesOptional bool
+	proxyFrom     []netip.Prefix
 	banner        string
 	noDelay       bool
 	keepOptions   bool
@@ -135,6 +139,7 @@ func (o *options) define(flags *pflag.FlagSet) {
 	value("c", "max-sessions", o.setMaxSessions)
 	value("x", "rules", o.setRules)
 	letter("X", "rules-optional", func() { o.rulesOptional = true })
+	value("", "proxy-from", o.addProxyFrom)
 	flags.StringVarP(&o.banner, "banner", "B", "", "")
 	letter("d", "delay", func() { o.noDelay = false })
 	letter("D", "no-delay", func() { o.noDelay = true })
@@ -172,6 +177,26 @@ func (o *options) setRules(path string) error {
 	}
 	o.rules = path
 	return nil
+}
+
+func (o *options) addProxyFrom(text string) error {
+	for part := range strings.SplitSeq(text, ",") {
+		network, err := parseNetwork(part)
+		// Peers are never IPv4-mapped: such a network would hold nobody.
+		if err != nil || network.Addr().Is4In6() {
+			return fmt.Errorf("%q is not a network, such as 192.0.2.0/24 or 2001:db8::/64", part)
+		}
+		o.proxyFrom = append(o.proxyFrom, network)
+	}
+	return nil
+}
+
+// parseNetwork takes an address as a network of one.
+func parseNetwork(text string) (netip.Prefix, error) {
+	if ip, err := netip.ParseAddr(text); err == nil {
+		text = fmt.Sprintf("%s/%d", text, ip.BitLen())
+	}
+	return netip.ParsePrefix(text)
 }
 
 func (o *options) addListen(address string) error {

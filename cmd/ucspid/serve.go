@@ -120,6 +120,7 @@ func newServer(o *options, program ucspi.Program, rules *policy.File, listeners 
 		Program:     program,
 		MaxSessions: o.maxSessions,
 		Rules:       rules,
+		ProxyFrom:   o.proxyFrom,
 		Banner:      o.banner,
 		NoDelay:     o.noDelay,
 		KeepOptions: o.keepOptions,

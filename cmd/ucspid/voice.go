@@ -164,6 +164,7 @@ func journalFields(e ucspi.Event) map[string]string {
 	}
 	addEnd(fields, "UCSPI_LOCAL", e.Local)
 	addEnd(fields, "UCSPI_REMOTE", e.Remote)
+	addEnd(fields, "UCSPI_PROXY", e.Proxy)
 	addName(fields, "UCSPI_REMOTE_HOST", e.Host)
 	addName(fields, "UCSPI_REMOTE_INFO", e.Info)
 	addName(fields, "UCSPI_RULE", e.Rule)

@@ -15,6 +15,7 @@ import (
 type connection struct {
 	fd            int // blocking, close-on-exec
 	local, remote netip.AddrPort
+	proxy         netip.AddrPort // who connected in the name of remote, if anybody did
 	localHost     policy.Name
 	remoteHost    policy.Name
 	remoteInfo    policy.Name
@@ -25,12 +26,25 @@ func (c *connection) peer() policy.Peer {
 }
 
 // receive takes a connection until it is a session, closed, or in the hands
-// of a goroutine that waits for names. The order is tcpserver's: the banner
-// first, then the names, then the rules; but where no rule depends on a name,
-// a peer that will be denied waits for none.
+// of a goroutine that waits for a header or for names.
 func (s *Server) receive(c *connection) {
 	if err := s.prepare(c); err != nil {
 		s.drop(c, err)
+		return
+	}
+	if s.behindProxy(c) {
+		s.judging.Go(func() { s.unwrap(c) })
+		return
+	}
+	s.admit(c)
+}
+
+// admit greets a peer whose address is known, and lets it in if it may. The
+// order is tcpserver's: the banner first, then the names, then the rules; but
+// where no rule depends on a name, a peer that will be denied waits for none.
+func (s *Server) admit(c *connection) {
+	if err := writeBanner(c.fd, s.Banner); err != nil {
+		s.drop(c, fmt.Errorf("unable to print banner: %s", errno.Text(err)))
 		return
 	}
 	rules, err := s.rules()
@@ -60,8 +74,8 @@ func (s *Server) receive(c *connection) {
 	}
 }
 
-// prepare sets the socket's options, writes the banner and learns what can be
-// learned without asking anybody.
+// prepare sets the socket's options and learns what can be learned without
+// asking anybody.
 func (s *Server) prepare(c *connection) error {
 	if !s.KeepOptions && c.remote.Addr().Is4() {
 		// A source route would let a peer borrow somebody's address. Where the
@@ -70,9 +84,6 @@ func (s *Server) prepare(c *connection) error {
 	}
 	if s.NoDelay {
 		_ = unix.SetsockoptInt(c.fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-	}
-	if err := writeBanner(c.fd, s.Banner); err != nil {
-		return fmt.Errorf("unable to print banner: %s", errno.Text(err))
 	}
 	local, err := unix.Getsockname(c.fd)
 	if err != nil {

@@ -4,9 +4,9 @@
 // tcp-environ(5).
 //
 // A connection's journey stands in the order of the files: accept.go,
-// connection.go, lookup.go (dns.go, ident.go), judge.go, environ.go,
-// session.go, reap.go; log.go has one function for each thing that is said
-// on the way.
+// connection.go, proxy.go, lookup.go (dns.go, ident.go), judge.go,
+// environ.go, session.go, reap.go; log.go has one function for each thing that
+// is said on the way.
 //
 // The invariants: a connection holds one of the slots from before it is
 // accepted until it is closed or its program has ended; nobody is let in

@@ -37,6 +37,7 @@ type Event struct {
 	Line     string
 	Local    netip.AddrPort
 	Remote   netip.AddrPort
+	Proxy    netip.AddrPort // who connected in the name of Remote, if anybody did
 	Host     policy.Name
 	Info     policy.Name
 	Rule     policy.Name   // the address of the rule that decided
@@ -87,7 +88,7 @@ func (l *log) status(n, limit int) {
 func (l *log) pid(pid int, c *connection) {
 	l.event(func() Event {
 		return Event{
-			Name: "pid", PID: pid, Local: c.local, Remote: c.remote,
+			Name: "pid", PID: pid, Local: c.local, Remote: c.remote, Proxy: c.proxy,
 			Line: "pid " + strconv.Itoa(pid) + " from " + ipText(c.remote.Addr()),
 		}
 	})
@@ -130,7 +131,7 @@ func (l *log) end(pid int, status unix.WaitStatus, ended session) {
 
 func (l *log) dropped(c *connection, err error) {
 	l.warn(Event{
-		Name: "drop", Local: c.local, Remote: c.remote, Reason: err.Error(),
+		Name: "drop", Local: c.local, Remote: c.remote, Proxy: c.proxy, Reason: err.Error(),
 		Line: "warning: dropping connection, " + err.Error(),
 	})
 }
@@ -171,7 +172,7 @@ func (c *connection) event(name string, pid int) Event {
 	b = strconv.AppendUint(b, uint64(c.remote.Port()), 10)
 	return Event{
 		Name: name, Line: string(b), PID: pid,
-		Local: c.local, Remote: c.remote, Host: c.remoteHost, Info: c.remoteInfo,
+		Local: c.local, Remote: c.remote, Proxy: c.proxy, Host: c.remoteHost, Info: c.remoteInfo,
 	}
 }
 

@@ -3,6 +3,7 @@ package ucspi
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -33,6 +34,9 @@ type Config struct {
 	Names       Names
 	Verbosity   Verbosity
 	Send        func(Event) // required: takes what is said; it must not wait
+
+	// ProxyFrom are the networks whose connections begin with a PROXY header.
+	ProxyFrom []netip.Prefix
 }
 
 // Server serves connections.
