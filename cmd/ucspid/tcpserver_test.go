@@ -133,7 +133,7 @@ func besideRules(t *testing.T, b *both) {
 		b.block + ":deny\n127.:allow\n",
 		b.block + "10-11:deny\n:allow,B=/2/\n",
 		b.ip(10) + ":allow,TCPREMOTEIP=\"192.0.2.1\",TCPREMOTEPORT=\"1\",TCPREMOTEHOST=\"x\",TCPREMOTEINFO=\"y\",TCPLOCALIP=\"z\",TCPLOCALPORT=\"2\",TCPLOCALHOST=\"\",PROTO=\"SMTP\"\n",
-		b.ip(10) + ":allow,PATH=\"/nowhere\",KEPT=\"2\",A=\"1\",A=\"2\",=\"nameless\",LISTEN_FDS=\"1\",NOTIFY_SOCKET=\"/x\",UCSPID_X=\"1\",GORACE=\"x\"\n",
+		b.ip(10) + ":allow,PATH=\"/nowhere\",KEPT=\"2\",A=\"1\",A=\"2\",=\"nameless\",LISTEN_FDS=\"1\",NOTIFY_SOCKET=\"/x\",UCSPID_X=\"1\"\n",
 		b.ip(10) + ":allow,A=\"1\"\n" + b.ip(10) + ":deny\n",
 		"=mail.example.org:deny\n",
 		"=mail.example.org:allow,BY=\"host\"\n" + b.block + ":allow,BY=\"prefix\"\n",
