@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"ucspid/policy"
 )
@@ -89,5 +90,28 @@ func BenchmarkWriteFile(b *testing.B) {
 	rules := parse(b, text.String())
 	for b.Loop() {
 		compile(b, dir, rules)
+	}
+}
+
+// BenchmarkAdmission lets a peer in and out again, with every limit there is,
+// while few or many others are in.
+func BenchmarkAdmission(b *testing.B) {
+	terms := policy.Terms{
+		Host: policy.AtMost(5), Network: policy.AtMost(50), Load: policy.AtMost(1000),
+		HostRate: policy.Rate{N: 1_000_000, Per: time.Second}, NetworkRate: policy.Rate{N: 1_000_000, Per: time.Second},
+	}
+	for _, n := range []int{10, 100_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			a := admission(n+1, 1)
+			for i := range uint32(n) {
+				a.Adopt(ip4(i*4099), true)
+			}
+			b.ReportAllocs()
+			for now := begin; b.Loop(); now = now.Add(time.Millisecond) {
+				if !admitted(a, ip4(203<<24), terms, now) {
+					b.Fatal("the peer is refused")
+				}
+			}
+		})
 	}
 }

@@ -30,8 +30,9 @@ type Decision struct {
 	// The rule for everybody has the address "".
 	Rule string
 
-	// Env holds the variables that the rule sets, as NAME=VALUE, in the order
-	// of the rule. Of two with one name the later one counts.
+	// Env holds the variables that the rule sets, as NAME=VALUE, and those that
+	// it unsets, as !NAME, in the order of the rule. Of two with one name the
+	// later one counts.
 	Env []string
 }
 

@@ -11,6 +11,12 @@
 //	...
 //	decision, err := policy.Decide(policy.Peer{IP: ip}, rules)
 //
+// Whom the rules allow is let in where the limits allow it, too. Those for one
+// peer are Terms, which its rule may change; an Admission counts who is in:
+//
+//	terms = terms.For(decision)
+//	if refusal := visit.Admit(terms, now, load); refusal != nil {
+//
 // The order of the search, the first line that wins, the first hit that ends
 // the search and the variables that a rule sets are those of tcprules(1) and
 // tcpserver(1) of ucspi-tcp 0.88; so is the format of the cdb.

@@ -46,12 +46,14 @@ func TestTheTextOfACDBCompilesToIt(t *testing.T) {
 // mistakes.
 func TestTheTextOfAnOriginalCDBCompilesToIt(t *testing.T) {
 	tcprules := original(t, "ucspi-tcp", "tcprules")
+	// Of a NUL in a variable tcprules makes an item that it does not know, of
+	// !NAME one that is part of the next variable's name.
+	classic := strings.NewReplacer("\x00", "", "!", "")
 	var dumped atomic.Int64
 	share(t, 100, func(dir string, i int) {
 		var texts []string
 		for n := range 10 {
-			// Of a NUL in a variable tcprules makes an item that it does not know.
-			texts = append(texts, strings.ReplaceAll(thrown(10*i+n).text(), "\x00", ""))
+			texts = append(texts, classic.Replace(thrown(10*i+n).text()))
 		}
 		for _, made := range compiledBy(t, tcprules, dir, texts...) {
 			if made.cdb != "" {

@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -117,7 +118,7 @@ func isIP6(text string) bool {
 
 // variables finds variables that are not set, or not as it seems.
 func (l *linter) variables(rule *Rule, text string) {
-	if rule.Verdict == Deny && len(rule.Env) > 0 {
+	if rule.Verdict == Deny && slices.ContainsFunc(rule.Env, func(v string) bool { return !strings.HasPrefix(v, "DIEMSG=") }) {
 		l.say(rule.Line, Variable, "a rule that denies sets none, for no program runs", "allow, or no variables")
 		return
 	}
@@ -147,13 +148,33 @@ func (l *linter) variable(line int, variable, text string) {
 	case hasControl(text):
 		l.say(line, Control, "there is one in the variable "+quote(text[1:]), quote(withoutControl(text[1:])))
 	}
+	if _, unset := Unsets(variable); unset {
+		return
+	}
 	delimiter := text[len(name)+2]
 	switch {
 	case name == "":
 		l.say(line, Variable, "without a name no program sees it", `,NAME="VALUE"`)
 	case strings.ContainsAny(name, " \t"):
 		l.say(line, Variable, fmt.Sprintf("%q is set, with the blank", name), quote(strings.NewReplacer(" ", "", "\t", "").Replace(name)))
+	case strings.HasPrefix(name, "!"):
+		l.say(line, Variable, fmt.Sprintf("%q is set, with the !", name), quote(","+name))
 	case 'a' <= delimiter|0x20 && delimiter|0x20 <= 'z' || '0' <= delimiter && delimiter <= '9':
 		l.say(line, Variable, fmt.Sprintf("%q is set to %q, for the byte after the = is the delimiter", name, value), "quotes around the value")
+	}
+	l.limit(line, name, value)
+}
+
+// limit finds a limit that is no number, or no rate.
+func (l *linter) limit(line int, name, value string) {
+	switch name {
+	case "MAXCONNIP", "MAXCONNC", "MAXPERIP", "MAXLOAD":
+		if value == "" || strings.Trim(value, "0123456789") != "" {
+			l.say(line, Variable, fmt.Sprintf("of %q only the digits at the beginning count, and no digits are 0", value), "a number")
+		}
+	case "MAXRATEIP", "MAXRATEC":
+		if _, err := ParseRate(value); err != nil {
+			l.say(line, Variable, fmt.Sprintf("%q is no rate, and so nobody is let in", value), "a rate such as 30/1m")
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
@@ -198,14 +199,19 @@ const (
 	// It refuses an IPv6 address at the first colon. We take it: no text that
 	// tcprules takes has another meaning for that.
 	anIPv6Address
+
+	// It refuses !NAME, but where another variable follows: then it stores one
+	// with the name "!NAME,OTHER", which nobody wants. We unset NAME, as
+	// indimail's tcprules has it.
+	anUnset
 )
 
 func (d difference) String() string {
-	return [...]string{"an IPv4 prefix", "a wrong IPv4 prefix", "an IPv6 address or prefix"}[d]
+	return [...]string{"an IPv4 prefix", "a wrong IPv4 prefix", "an IPv6 address or prefix", "!NAME"}[d]
 }
 
 // differences counts them.
-type differences [3]atomic.Int64
+type differences [4]atomic.Int64
 
 // without returns the text without the lines, taken for themselves, on which we
 // may differ. That we differ on no others, and on these only as we should, is
@@ -235,6 +241,9 @@ func (seen *differences) without(t *testing.T, tcprules, ourTcprules, dir, text 
 // should.
 func differ(line string, theirs, ours outcome) (difference, bool) {
 	address, _, _ := strings.Cut(line, ":")
+	if unsetting.MatchString(line) {
+		return anUnset, ours.is(address, unsetValue(line))
+	}
 	text, _, slash := strings.Cut(address, "/")
 	if theirs.refused == "" {
 		prefix, err := dottedPrefix(address)
@@ -258,6 +267,28 @@ func differ(line string, theirs, ours outcome) (difference, bool) {
 	}
 	value, _, _ := like.Find([]byte("x"))
 	return anIPv6Address, ours.is(want, string(value))
+}
+
+var unsetting = regexp.MustCompile(`,!(\w+)(,|\s*$)`)
+
+// unsetValue returns the value of a rule that unsets variables: that of one
+// that sets them to a mark, with the items changed.
+func unsetValue(line string) string {
+	_, rest, _ := strings.Cut(line, ":")
+	var names []string
+	for m := unsetting.FindStringSubmatch(rest); m != nil; m = unsetting.FindStringSubmatch(rest) {
+		rest = strings.Replace(rest, m[0], ","+m[1]+"=/mark/"+m[2], 1)
+		names = append(names, m[1])
+	}
+	marked, err := policy.Parse(strings.NewReader("x:" + rest))
+	if err != nil {
+		return err.Error()
+	}
+	value, _, _ := marked.Find([]byte("x"))
+	for _, name := range names {
+		value = bytes.ReplaceAll(value, []byte("+"+name+"=mark\x00"), []byte("-"+name+"\x00"))
+	}
+	return string(value)
 }
 
 // dottedPrefix reads an IPv4 prefix of which the last octets may be missing.
@@ -359,6 +390,8 @@ func (d dice) mistake(line string) string {
 			"1.2.3.4-1.2.3.9:deny", "1.2.3.1-1.2.3.9:deny", ".1-2:deny", "1-2.3-4:deny", "1.2.+1-3:deny", "1.2.1-0x3:deny",
 			"1.0/8:deny", "10.1-3.0.0/16:deny", "10.0.0.0/33:deny", "256.0.0.0/8:deny", "10.0.0.0/:allow", "10.0.0.0/0:deny",
 			"2001:db8::/32:allow,A=\"x:y\"", "joe@2001:DB8::1:deny", "2001:db8::deny", "2001:db8::/129:deny", "::1:Allow",
+			"1.2.3.4:allow,!A", "1.2.3.4:allow,!A,!B", "1.2.3.4:allow,!A,B=\"x\"", "1.2.3.4:deny,B=\"x\",!A",
+			"1.2.3.4:allow,!A=\"x\"", "1.2.3.4:allow,!", "1.2.3.4:allow,!,A=\"x\"", "1.2.3.4:allow,!A # why",
 		)
 	}
 }

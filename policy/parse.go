@@ -28,9 +28,9 @@ func (e *SyntaxError) Error() string {
 //	192.168.1.:allow,RELAYCLIENT=""
 //
 // An address may also be of IPv6, or a CIDR prefix of either family. The one
-// byte after a variable's "=" delimits its value. Lines that are
-// empty, that begin with "#" or that have no colon hold no rule. The error is
-// a *SyntaxError or what r returned.
+// byte after a variable's "=" delimits its value; !NAME in the place of a
+// variable unsets it. Lines that are empty, that begin with "#" or that have no
+// colon hold no rule. The error is a *SyntaxError or what r returned.
 func Parse(r io.Reader) (*Ruleset, error) {
 	var rules []Rule
 	err := eachLine(r, func(n int, line []byte) error {
@@ -129,10 +129,13 @@ func hasVerdict(text string) bool {
 	return found
 }
 
-// parseVariable reads one ,NAME=<d>VALUE<d> from the start of text.
+// parseVariable reads one ,NAME=<d>VALUE<d> or ,!NAME from the start of text.
 func parseVariable(text string) (variable, rest string, err error) {
 	if text[0] != ',' {
 		return "", "", fmt.Errorf("variable: a comma must stand before %q", text)
+	}
+	if item, _, _ := strings.Cut(text[1:], ","); unsetsName(item) {
+		return item, text[1+len(item):], nil
 	}
 	name, quoted, found := strings.Cut(text[1:], "=")
 	if !found {
@@ -146,4 +149,11 @@ func parseVariable(text string) (variable, rest string, err error) {
 		return "", "", fmt.Errorf("variable %s: the delimiter %q does not come again", name, quoted[0])
 	}
 	return name + "=" + value, rest, nil
+}
+
+// unsetsName tells whether an item is a "!" and a name. Where tcprules(1)
+// finds a variable in it, or a comment was meant, it is none.
+func unsetsName(item string) bool {
+	name, unset := Unsets(item)
+	return unset && name != "" && !strings.ContainsFunc(name, func(c rune) bool { return c <= ' ' })
 }

@@ -10,7 +10,7 @@ import (
 type Rule struct {
 	Address string   // as it is written, a range not yet expanded
 	Verdict Verdict  //
-	Env     []string // NAME=VALUE, in the order written
+	Env     []string // NAME=VALUE or !NAME, in the order written
 	Line    int      // in the text, from 1
 }
 
@@ -20,6 +20,10 @@ func (r *Rule) String() string {
 	var b strings.Builder
 	b.WriteString(r.Address + ":" + r.Verdict.String())
 	for _, v := range r.Env {
+		if _, unset := Unsets(v); unset {
+			b.WriteString("," + v)
+			continue
+		}
 		name, value, _ := strings.Cut(v, "=")
 		quote := delimiter(value)
 		fmt.Fprintf(&b, ",%s=%c%s%c", name, quote, value, quote)

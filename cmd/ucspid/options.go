@@ -30,6 +30,18 @@ bundled (-vRHl0); of two that contradict each other the last one counts.
   -v, --verbose            say every event
   -c, --max-sessions n     run at most n programs at once (40); @FILE: the
                            number is the first line of FILE
+  -C, --per-host n[:text]  at most n at once of one host; text is for the rest
+      --per-network n      at most n at once of one network
+      --host-bits a:b      a host is a bits of an IPv4 address, b of IPv6 (32:64)
+      --network-bits a:b   likewise a network (24:48)
+      --rate n/period      at most n of one host in a time such as 1m, on average
+      --network-rate n/period
+                           likewise of one network
+      --reserve n          keep n of -c for peers that a rule trusts
+      --trust name         a rule trusts by setting the variable name, too, such
+                           as RELAYCLIENT
+      --refuse-with smtp   say so in SMTP to whom a limit refuses
+      --refuse-denied      and to whom a rule denies
   -x, --rules file         judge by the rules of this cdb, see ucspidctl(8)
   -X, --rules-optional     with -x: allow everybody while file does not exist
       --proxy-from nets    in connections from these networks, such as
@@ -64,6 +76,7 @@ Backlog= of the socket. Exit codes: 0 asked to stop, 100 wrong usage or set-up,
 type options struct {
 	verbosity     ucspi.Verbosity
 	maxSessions   int
+	limits        limits
 	rules         string
 	rulesOptional bool
 	proxyFrom     []netip.Prefix
@@ -102,6 +115,7 @@ const maxTimeout = 24 * 60 * 60
 func parseOptions(args []string) (*options, error) {
 	o := &options{
 		maxSessions: defaultMaxSessions,
+		limits:      defaultLimits(),
 		remoteHost:  ucspi.AskAlways,
 		infoTimeout: defaultInfoTimeout,
 	}
@@ -122,7 +136,7 @@ func parseOptions(args []string) (*options, error) {
 	if len(o.program) == 0 && !o.help && !o.version {
 		return nil, exit.Advise(errors.New("program: none was given"), "usage: ucspid [options] program [arg ...], see ucspid --help")
 	}
-	return o, nil
+	return o, o.limits.check(o)
 }
 
 // define lists the options, in the order of the usage.
@@ -137,6 +151,7 @@ func (o *options) define(flags *pflag.FlagSet) {
 	letter("Q", "errors", func() { o.verbosity = ucspi.ErrorsOnly })
 	letter("v", "verbose", func() { o.verbosity = ucspi.Verbose })
 	value("c", "max-sessions", o.setMaxSessions)
+	o.limits.define(value, letter)
 	value("x", "rules", o.setRules)
 	letter("X", "rules-optional", func() { o.rulesOptional = true })
 	value("", "proxy-from", o.addProxyFrom)

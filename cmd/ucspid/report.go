@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"ucspid/activation"
 	"ucspid/internal/ucspi"
+	"ucspid/policy"
 )
 
 // What systemd hears while the program serves: the counts, and that no loop is
@@ -36,7 +38,7 @@ func (s *status) report(server *ucspi.Server) {
 	remark := ""
 	for {
 		n := server.Counts()
-		_ = activation.Status(fmt.Sprintf("%d/%d sessions; %d denied%s", n.Sessions, n.Limit, n.Denied, remark))
+		_ = activation.Status(fmt.Sprintf("%d/%d sessions; %d denied%s%s", n.Sessions, n.Limit, n.Denied, refusals(n), remark))
 		time.Sleep(statusPause)
 		select {
 		case <-server.Changed():
@@ -44,6 +46,22 @@ func (s *status) report(server *ucspi.Server) {
 			remark = "; " + text
 		}
 	}
+}
+
+// refusals tells how many connections limits refused, and which.
+func refusals(n ucspi.Counts) string {
+	var total uint64
+	var each []string
+	for reason, count := range n.Refused {
+		if count > 0 {
+			total += count
+			each = append(each, fmt.Sprintf("%v %d", policy.Reason(reason), count))
+		}
+	}
+	if total == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d refused (%s)", total, strings.Join(each, ", "))
 }
 
 // keepAlive answers the watchdog while no accept loop is stuck, for as long as

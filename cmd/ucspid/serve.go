@@ -22,7 +22,8 @@ import (
 // check finds what can be found wrong without serving.
 func check(o *options) error {
 	_, err := findProgram(o.program)
-	return errors.Join(err, checkRules(rulesFile(o)))
+	_, termsErr := o.limits.serverTerms()
+	return errors.Join(err, termsErr, checkRules(rulesFile(o)))
 }
 
 // rulesFile returns the file of the rules, nil when there is none.
@@ -56,6 +57,10 @@ func serve(o *options, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	terms, err := o.limits.serverTerms()
+	if err != nil {
+		return err
+	}
 	inherited, err := activation.Inherit()
 	if err != nil {
 		return err
@@ -82,7 +87,7 @@ func serve(o *options, stdout, stderr io.Writer) error {
 		voice.warn("start", err) // connections are dropped until the file is right
 	}
 	warnOfSandbox(voice)
-	d := newDaemon(newServer(o, program, rules, listeners, voice), listeners, voice)
+	d := newDaemon(newServer(o, program, terms, rules, listeners, voice), listeners, voice)
 	d.adopt(inherited)
 	go d.status.report(d.server)
 	go keepAlive(d.server, watchdog)
@@ -109,16 +114,21 @@ func letGo(files ...*os.File) error {
 }
 
 // newServer puts the server together from the options.
-func newServer(o *options, program ucspi.Program, rules *policy.File, listeners []activation.Listener, v *voice) *ucspi.Server {
+func newServer(o *options, program ucspi.Program, terms policy.Terms, rules *policy.File, listeners []activation.Listener, v *voice) *ucspi.Server {
 	_, localNameKnown := o.localName.Text()
 	var files []*os.File
 	for _, l := range listeners {
 		files = append(files, l.File)
 	}
 	return ucspi.NewServer(ucspi.Config{
-		Listeners:   files,
-		Program:     program,
-		MaxSessions: o.maxSessions,
+		Listeners: files,
+		Program:   program,
+		Limits: policy.Limits{
+			Sessions: o.maxSessions, Reserve: o.limits.reserve,
+			Host: o.limits.host, Network: o.limits.network,
+		},
+		Terms:       terms,
+		Refusals:    o.limits.refusals,
 		Rules:       rules,
 		ProxyFrom:   o.proxyFrom,
 		Banner:      o.banner,

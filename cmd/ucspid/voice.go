@@ -135,6 +135,7 @@ var messageIDs = [...]struct{ event, id string }{
 	{"pid", "1a2b3423db954ce1b0583fcf26fb6bf0"},
 	{"ok", "a6c68ac085d54aa79ab3a82bcafe1e2c"},
 	{"deny", "7435049ed93847428c6d8476de112d58"},
+	{"refuse", "085b7abe683c4d43afc81b924c01fe87"},
 	{"flood", "a04fa84f775e4a42be21f1b9fa11dc0d"},
 	{"end", "b119b98219584c68a58dfabf1b9d8037"},
 	{"drop", "4660870890784e6e8e49a05cc4b94e9b"},

@@ -99,6 +99,7 @@ var typical = map[string]ucspi.Event{
 	"pid":     {Name: "pid", PID: 1, Local: here, Remote: there},
 	"ok":      {Name: "ok", PID: 1, Local: here, Remote: there},
 	"deny":    {Name: "deny", Local: here, Remote: there, Reason: "rule"},
+	"refuse":  {Name: "refuse", Local: here, Remote: there, Reason: "per-host"},
 	"flood":   {Name: "flood", Count: 1, Duration: time.Minute},
 	"end":     {Name: "end", PID: 1, Remote: there, Duration: time.Second},
 	"drop":    {Name: "drop", Remote: there, Reason: "x"},

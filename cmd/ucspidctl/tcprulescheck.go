@@ -75,8 +75,12 @@ func tell(w io.Writer, d policy.Decision) {
 		fmt.Fprintln(w, "deny connection")
 		return
 	}
-	for _, variable := range d.Env {
-		fmt.Fprintf(w, "set environment variable %s\n", variable)
+	for _, item := range d.Env {
+		if name, unset := policy.Unsets(item); unset { // in the words of indimail's
+			fmt.Fprintf(w, "unset environment variable %s\n", name)
+			continue
+		}
+		fmt.Fprintf(w, "set environment variable %s\n", item)
 	}
 	fmt.Fprintln(w, "allow connection")
 }

@@ -59,6 +59,7 @@ func (s *Server) next(ctx context.Context, listener *os.File) (*connection, erro
 		}
 		c, err := accept4(conn)
 		if err == nil {
+			c.visit = s.slots.admission.Visit(c.remote.Addr())
 			return c, nil
 		}
 		s.slots.give()

@@ -14,6 +14,7 @@ import (
 // descriptor and a slot.
 type connection struct {
 	fd            int // blocking, close-on-exec
+	visit         *policy.Visit
 	local, remote netip.AddrPort
 	proxy         netip.AddrPort // who connected in the name of remote, if anybody did
 	localHost     policy.Name
@@ -40,8 +41,9 @@ func (s *Server) receive(c *connection) {
 }
 
 // admit greets a peer whose address is known, and lets it in if it may. The
-// order is tcpserver's: the banner first, then the names, then the rules; but
-// where no rule depends on a name, a peer that will be denied waits for none.
+// order is tcpserver's: the banner first, then the names, then the rules, then
+// the limits; but where no rule depends on a name, a peer that will not be let
+// in waits for none.
 func (s *Server) admit(c *connection) {
 	if err := writeBanner(c.fd, s.Banner); err != nil {
 		s.drop(c, fmt.Errorf("unable to print banner: %s", errno.Text(err)))
@@ -53,6 +55,9 @@ func (s *Server) admit(c *connection) {
 		return
 	}
 	if s.Names.decisive(rules) {
+		if !s.await(c, rules) {
+			return
+		}
 		s.judging.Go(func() {
 			s.lookUp(c, rules)
 			if decision, allowed := s.judge(c, rules); allowed {
@@ -126,7 +131,7 @@ func (s *Server) unreadable(err error) error {
 // close ends a connection that became no session.
 func (s *Server) close(c *connection) {
 	unix.Close(c.fd)
-	s.slots.give()
+	s.slots.leave(c.visit)
 }
 
 // drop closes a connection because of an error and says why.

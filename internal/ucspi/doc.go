@@ -4,7 +4,7 @@
 // tcp-environ(5).
 //
 // A connection's journey stands in the order of the files: accept.go,
-// connection.go, proxy.go, lookup.go (dns.go, ident.go), judge.go,
+// connection.go, proxy.go, lookup.go (dns.go, ident.go), judge.go (refuse.go),
 // environ.go, session.go, reap.go; log.go has one function for each thing that
 // is said on the way.
 //

@@ -60,10 +60,19 @@ func environ(base []string, c *connection, rule []string) []string {
 		env = appendEnds(env, "TCP6", c)
 	}
 	env = appendEnds(env, "TCP", c)
-	for _, variable := range rule {
-		env = set(env, variable)
+	for _, item := range rule {
+		if name, isUnset := policy.Unsets(item); isUnset {
+			env = unset(env, name)
+		} else {
+			env = set(env, item)
+		}
 	}
 	return env
+}
+
+// unset removes a variable from env.
+func unset(env []string, name string) []string {
+	return slices.DeleteFunc(env, func(variable string) bool { return strings.HasPrefix(variable, name+"=") })
 }
 
 // appendEnds adds the variables of both ends of a connection.

@@ -19,6 +19,7 @@ type Session struct {
 	PID     int            // of the program
 	Born    uint64         // its start time, in clock ticks since the boot (proc(5))
 	Remote  netip.AddrPort // the peer
+	Trusted bool
 	Started time.Time
 }
 
@@ -36,7 +37,10 @@ func (s *Server) Sessions() []Session {
 			}
 			running.born = p.born
 		}
-		all = append(all, Session{PID: pid, Born: running.born, Remote: running.remote, Started: running.started})
+		all = append(all, Session{
+			PID: pid, Born: running.born, Remote: running.remote,
+			Trusted: running.visit.Trusted(), Started: running.started,
+		})
 	}
 	return all
 }
@@ -69,7 +73,7 @@ func (s *Server) adopt(one Session) error {
 	case err != nil:
 		return fmt.Errorf("session of process %d: %w", one.PID, err)
 	}
-	s.slots.occupy()
+	adopted.visit = s.slots.admission.Adopt(one.Remote.Addr(), one.Trusted)
 	s.sessions.table[one.PID] = adopted
 	return nil
 }

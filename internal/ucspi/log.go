@@ -32,7 +32,7 @@ const (
 
 // Event is one thing that happened. Fields without a meaning for it are zero.
 type Event struct {
-	Name     string // status, pid, ok, deny, flood, end, drop, accept
+	Name     string // status, pid, ok, deny, refuse, flood, end, drop, accept
 	Warning  bool
 	Line     string
 	Local    netip.AddrPort
@@ -41,7 +41,7 @@ type Event struct {
 	Host     policy.Name
 	Info     policy.Name
 	Rule     policy.Name   // the address of the rule that decided
-	Reason   string        // of a denial or a warning
+	Reason   string        // of a denial, a refusal or a warning
 	PID      int           // of a session
 	Status   int           // raw wait status of an ended session
 	Duration time.Duration // of a session, or in which a flood was counted
@@ -96,7 +96,7 @@ func (l *log) pid(pid int, c *connection) {
 
 func (l *log) ok(pid int, c *connection, d policy.Decision) {
 	l.event(func() Event {
-		e := c.event("ok", pid)
+		e := c.event("ok", "ok", pid)
 		if d.Matched {
 			e.Rule = policy.Known(d.Rule)
 		}
@@ -111,10 +111,27 @@ func (l *log) deny(c *connection, d policy.Decision) {
 		return
 	}
 	l.event(func() Event {
-		e := c.event("deny", 0)
+		e := c.event("deny", "deny", 0)
 		e.Line += " RULE:" + safeAddress(d.Rule)
 		e.Reason = "rule"
 		e.Rule = policy.Known(d.Rule)
+		return e
+	})
+}
+
+// refuse names the limit that refused a connection, with the word and in the
+// place that tcpserver's limits patch has for it.
+func (l *log) refuse(c *connection, d policy.Decision, refusal *policy.Refusal) {
+	if l.verbosity == Verbose && !l.flood.single(c.remote.Addr(), time.Now()) {
+		return
+	}
+	l.event(func() Event {
+		e := c.event("refuse", "deny", 0)
+		e.Line += " " + refusal.Limit()
+		e.Reason = refusal.Reason.String()
+		if d.Matched {
+			e.Rule = policy.Known(d.Rule)
+		}
 		return e
 	})
 }
@@ -150,13 +167,13 @@ func (l *log) acceptFailed(err error) {
 	l.warn(Event{Name: "accept", Reason: reason, Line: "warning: unable to accept: " + reason})
 }
 
-// event returns the ok or deny event of a connection.
-func (c *connection) event(name string, pid int) Event {
+// event returns an event of a connection, whose line begins with the verdict.
+func (c *connection) event(name, verdict string, pid int) Event {
 	localHost, _ := c.localHost.Text()
 	remoteHost, _ := c.remoteHost.Text()
 	remoteInfo, _ := c.remoteInfo.Text()
 	b := make([]byte, 0, 128)
-	b = append(b, name...)
+	b = append(b, verdict...)
 	b = append(b, ' ')
 	b = strconv.AppendInt(b, int64(pid), 10)
 	b = append(b, ' ')

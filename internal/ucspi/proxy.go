@@ -32,6 +32,7 @@ func (s *Server) unwrap(c *connection) {
 	if header.Source.IsValid() {
 		c.proxy = c.remote
 		c.remote, c.local = header.Source, header.Destination
+		c.visit = s.slots.admission.Visit(c.remote.Addr()) // so far it was but a place
 	}
 	s.admit(c)
 }

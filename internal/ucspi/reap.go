@@ -65,8 +65,8 @@ func (s *Server) end(pid int, status unix.WaitStatus) {
 		return
 	}
 	delete(s.sessions.table, pid)
-	s.slots.give()
+	s.slots.leave(ended.visit)
 	s.countsChanged()
 	s.log.end(pid, status, ended)
-	s.log.status(len(s.sessions.table), s.MaxSessions)
+	s.log.status(len(s.sessions.table), s.Limits.Sessions)
 }

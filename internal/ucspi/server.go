@@ -24,9 +24,11 @@ type Program struct {
 // Config is what a Server is made from. What is not spoken of as required may
 // be left zero.
 type Config struct {
-	Listeners   []*os.File   // required: listening TCP sockets, non-blocking
-	Program     Program      // required
-	MaxSessions int          // required: at the limit nothing is accepted
+	Listeners   []*os.File    // required: listening TCP sockets, non-blocking
+	Program     Program       // required
+	Limits      policy.Limits // required, but for Reserve
+	Terms       policy.Terms  // for peers of which the rules say nothing else
+	Refusals    Refusals
 	Rules       *policy.File // nil allows everybody
 	Banner      string       // written first to each connection, "" for none
 	NoDelay     bool         // sets TCP_NODELAY
@@ -42,15 +44,18 @@ type Config struct {
 // Server serves connections.
 type Server struct {
 	Config
-	log      log
-	slots    *slots
-	pause    backoff
-	sessions sessions
-	orphans  orphans
-	judging  sync.WaitGroup // connections with a goroutine of their own
-	busy     []atomic.Int64 // by listener: since when it handles a connection
-	denied   atomic.Uint64
-	changed  chan struct{}
+	log       log
+	slots     *slots
+	pause     backoff
+	sessions  sessions
+	orphans   orphans
+	judging   sync.WaitGroup // connections with a goroutine of their own
+	lingering lingering
+	load      load
+	busy      []atomic.Int64 // by listener: since when it handles a connection
+	denied    atomic.Uint64
+	refused   [policy.Reasons]atomic.Uint64
+	changed   chan struct{}
 }
 
 // NewServer returns a server that is ready for Serve. The listeners stay the
@@ -60,7 +65,7 @@ func NewServer(c Config) *Server {
 	s := &Server{
 		Config:   c,
 		log:      log{verbosity: c.Verbosity, send: c.Send, flood: flood{say: c.Send}},
-		slots:    newSlots(c.MaxSessions),
+		slots:    newSlots(policy.NewAdmission(c.Limits, time.Now())),
 		sessions: sessions{table: make(map[int]session), trials: make(map[int]chan<- unix.WaitStatus)},
 		busy:     make([]atomic.Int64, len(c.Listeners)),
 		changed:  make(chan struct{}, 1),
@@ -73,7 +78,7 @@ func NewServer(c Config) *Server {
 // each of them is either a session or closed. Sessions go on: their programs
 // are left to run. The listeners stay open. It may be called again.
 func (s *Server) Serve(ctx context.Context) {
-	s.log.status(s.sessions.count(), s.MaxSessions)
+	s.log.status(s.sessions.count(), s.Limits.Sessions)
 	reaper := s.startReaper()
 	defer reaper.stop()
 	for _, l := range s.Listeners {
@@ -97,14 +102,19 @@ func (s *Server) Serve(ctx context.Context) {
 
 // Counts is what the server does and has done.
 type Counts struct {
-	Sessions int    // programs running
-	Limit    int    // MaxSessions
-	Denied   uint64 // connections since the start
+	Sessions int                    // programs running
+	Limit    int                    // of them
+	Denied   uint64                 // connections since the start, by a rule
+	Refused  [policy.Reasons]uint64 // and by a limit
 }
 
 // Counts returns the numbers of this moment.
 func (s *Server) Counts() Counts {
-	return Counts{Sessions: s.sessions.count(), Limit: s.MaxSessions, Denied: s.denied.Load()}
+	n := Counts{Sessions: s.sessions.count(), Limit: s.Limits.Sessions, Denied: s.denied.Load()}
+	for reason := range s.refused {
+		n.Refused[reason] = s.refused[reason].Load()
+	}
+	return n
 }
 
 // Changed receives a value after Counts have changed, one for any number of

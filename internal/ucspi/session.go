@@ -16,6 +16,7 @@ import (
 
 // session is a running program. It holds a slot but no descriptor.
 type session struct {
+	visit   *policy.Visit
 	remote  netip.AddrPort
 	started time.Time
 	born    uint64 // see Session; 0 where nobody has asked
@@ -50,8 +51,8 @@ func (s *Server) start(c *connection, decision policy.Decision) {
 		s.spawnFailed(c, err)
 		return
 	}
-	s.sessions.table[pid] = session{remote: c.remote, started: time.Now()}
-	s.log.status(len(s.sessions.table), s.MaxSessions)
+	s.sessions.table[pid] = session{visit: c.visit, remote: c.remote, started: time.Now()}
+	s.log.status(len(s.sessions.table), s.Limits.Sessions)
 	s.log.pid(pid, c)
 	s.log.ok(pid, c, decision)
 	s.sessions.mu.Unlock()

@@ -2,26 +2,26 @@ package ucspi
 
 import (
 	"context"
-	"sync"
+
+	"ucspid/policy"
 )
 
-// slots are the places for connections that may be served at once.
+// slots are the places for connections, as the admission counts them, and the
+// accept loops that wait for one.
 type slots struct {
-	limit int
-	freed chan struct{} // has a value when take may succeed again
-
-	mu    sync.Mutex
-	taken int // may be above the limit by those that were occupied
+	admission *policy.Admission
+	freed     chan struct{} // has a value when take may succeed again
 }
 
-func newSlots(limit int) *slots {
-	return &slots{limit: limit, freed: make(chan struct{}, 1)}
+func newSlots(a *policy.Admission) *slots {
+	return &slots{admission: a, freed: make(chan struct{}, 1)}
 }
 
 // take waits for a slot. It returns false when ctx ends first.
 func (s *slots) take(ctx context.Context) bool {
 	for ctx.Err() == nil {
-		if s.tryTake() {
+		if s.admission.Take() {
+			s.announce()
 			return true
 		}
 		select {
@@ -32,37 +32,22 @@ func (s *slots) take(ctx context.Context) bool {
 	return false
 }
 
-func (s *slots) tryTake() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.taken >= s.limit {
-		return false
-	}
-	s.taken++
-	s.announce()
-	return true
-}
-
-// occupy takes a slot whether there is one or not: a session that runs already
-// cannot wait.
-func (s *slots) occupy() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.taken++
-}
-
-// give puts a slot back.
+// give puts a slot back for which nobody came.
 func (s *slots) give() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.taken--
+	s.admission.Give()
+	s.announce()
+}
+
+// leave puts the slot of a visit back.
+func (s *slots) leave(v *policy.Visit) {
+	v.Leave()
 	s.announce()
 }
 
 // announce wakes one of those who wait while there is a slot; it passes the
 // word on when it has taken its own.
 func (s *slots) announce() {
-	if s.taken >= s.limit {
+	if !s.admission.Open() {
 		return
 	}
 	select {
