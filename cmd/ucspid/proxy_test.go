@@ -248,3 +248,19 @@ func TestBalancerStandsInTheJournal(t *testing.T) {
 		}
 	}
 }
+
+// TestLimitsAreOfTheClient has clients behind one balancer, each of whom may
+// have one session, and the balancer as many as there are clients.
+func TestLimitsAreOfTheClient(t *testing.T) {
+	s := start(t, "-vRHl0", "--proxy-from", balancer, "-C1", "cat")
+	held := s.relay(balancer, forClient4)
+	echoed(t, held, "let in")
+	echoed(t, s.relay(balancer, forClient6), "let in")
+	if got := readAll(t, s.relay(balancer, forClient)); got != "" {
+		t.Errorf("the second connection of a client gets %q", got)
+	}
+	s.await(`^ucspid: deny 0 0:198\.51\.100\.25:2525 :192\.0\.2\.7::12345 MAXCONNIP:1$`)
+	held.Close()
+	s.await(`^ucspid: end `)
+	echoed(t, s.relay(balancer, forClient), "let in")
+}
