@@ -3,8 +3,6 @@ package activation
 import (
 	"fmt"
 	"os"
-	"slices"
-	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -23,19 +21,16 @@ func Exec(path string, listeners []Listener, state []byte) error {
 	defer memory.Close()
 	// Should the new program be ended before it listens to anybody, systemd
 	// has the state for the next one.
+	defer unstore()
 	if err := store(memory); err != nil {
 		return err
 	}
-	defer unstore()
 	passed := append([]Listener{{stateName, memory}}, listeners...)
 	handover, err := handoverText(passed)
 	if err != nil {
 		return err
 	}
-	env := slices.DeleteFunc(os.Environ(), func(variable string) bool {
-		return strings.HasPrefix(variable, "LISTEN_")
-	})
-	env = append(env, handoverVariable+"="+handover)
+	env := append(os.Environ(), handoverVariable+"="+handover)
 
 	// The numbers stay as they are: what was not moved need not be moved back.
 	defer setCloseOnExec(passed, unix.FD_CLOEXEC)

@@ -52,11 +52,13 @@ func Inherit() (Inheritance, error) {
 }
 
 // add takes one descriptor. A state that cannot be read must not keep the port
-// closed.
+// closed. Of several the first one counts: systemd puts the newest first.
 func (in *Inheritance) add(f *os.File) error {
 	if f.Name() == stateName {
-		in.State, in.Lost = readState(f)
-		return nil
+		if in.State == nil && in.Lost == nil {
+			in.State, in.Lost = readState(f)
+		}
+		return f.Close()
 	}
 	l, err := newListener(f)
 	in.Listeners = append(in.Listeners, l)
@@ -95,9 +97,7 @@ func passed() (int, error) {
 	return n, nil
 }
 
-// readState reads and closes a state.
 func readState(f *os.File) ([]byte, error) {
-	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
 		return nil, fmt.Errorf("state: %w", err)

@@ -24,84 +24,85 @@ type daemon struct {
 	listeners []activation.Listener
 	voice     *voice
 	status    *status
+
+	end, again chan os.Signal // that end the server, or begin it anew
 }
 
-func newDaemon(server *ucspi.Server, listeners []activation.Listener, v *voice) *daemon {
-	return &daemon{server: server, listeners: listeners, voice: v, status: newStatus()}
+// newDaemon returns a daemon that hears of signals from now on.
+func newDaemon() *daemon {
+	d := &daemon{status: newStatus(), end: make(chan os.Signal, 1), again: make(chan os.Signal, 1)}
+	d.listen()
+	return d
 }
 
-// notifySignals has the signals sent here that end a server or, in a service,
-// begin it anew. Elsewhere SIGHUP ends it, as it ends tcpserver(1).
-func notifySignals() chan os.Signal {
-	signals := make(chan os.Signal, 8)
-	listenTo(signals)
-	return signals
-}
-
-func listenTo(signals chan<- os.Signal) {
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+// listen has the signals sent to the daemon. Only in a service SIGHUP begins it
+// anew; elsewhere it ends it, as it ends tcpserver(1).
+func (d *daemon) listen() {
+	signal.Notify(d.end, syscall.SIGTERM, syscall.SIGINT)
 	if activation.IsService() {
-		signal.Notify(signals, syscall.SIGHUP)
+		signal.Notify(d.again, syscall.SIGHUP)
+	}
+}
+
+// stopped lets no signal come any more, and tells whether one has come that
+// ends the server. From here until the new program listens, SIGTERM simply
+// ends the process: whoever is started next has the sessions from systemd.
+func (d *daemon) stopped() bool {
+	signal.Ignore(syscall.SIGHUP)
+	signal.Stop(d.end)
+	select {
+	case <-d.end:
+		return true
+	default:
+		return false
 	}
 }
 
 // run serves until a signal ends it.
-func (d *daemon) run(signals chan os.Signal) error {
-	for {
-		again := d.serve(signals)
-		if again {
-			again = !stopped(signals)
-		}
-		if !again {
-			_ = activation.Stopping()
-			return d.leave()
-		}
+func (d *daemon) run() error {
+	for d.serve() && !d.stopped() {
 		d.refuse(d.reload())
-		listenTo(signals)
+		d.listen()
 	}
+	_ = activation.Stopping()
+	return d.leave()
 }
 
 // serve serves until a signal, and tells whether that is to begin anew. Then
 // there is nothing any more between accepting and running.
-func (d *daemon) serve(signals <-chan os.Signal) (again bool) {
+func (d *daemon) serve() (again bool) {
 	ctx, stop := context.WithCancel(context.Background())
-	defer stop()
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
 		d.server.Serve(ctx)
 	}()
-	for s := range signals {
-		if s != syscall.SIGHUP {
-			break
-		}
-		_ = activation.Reloading()
-		err := d.try()
-		if err == nil {
-			again = true
-			break
-		}
-		d.refuse(err)
-	}
+	again = d.await()
 	stop()
 	<-served
 	return again
 }
 
-// stopped lets no signal come any more, and tells whether one has come that
-// ends the server. From here until the new program listens, SIGTERM simply
-// ends the process: whoever is started next finds the sessions.
-func stopped(signals chan os.Signal) bool {
-	signal.Ignore(syscall.SIGHUP)
-	signal.Stop(signals)
+// errEnd says that the server is to end.
+var errEnd = errors.New("told to end")
+
+// await waits for a signal that ends the server, or for one that begins it
+// anew and a program that can.
+func (d *daemon) await() (again bool) {
 	for {
 		select {
-		case s := <-signals:
-			if s != syscall.SIGHUP {
-				return true
-			}
-		default:
+		case <-d.end:
 			return false
+		case <-d.again:
+		}
+		_ = activation.Reloading()
+		switch err := d.try(); err {
+		case nil:
+			return true
+		case errEnd:
+			return false
+		default:
+			d.refuse(err)
 		}
 	}
 }
@@ -110,7 +111,7 @@ func stopped(signals chan os.Signal) bool {
 const tryPatience = 10 * time.Second
 
 // try has the file that this program was started from, which may have changed
-// since, check our own command line.
+// since, check our own command line. A signal to end the server cuts it short.
 func (d *daemon) try() error {
 	path, err := os.Executable()
 	if err != nil {
@@ -118,11 +119,22 @@ func (d *daemon) try() error {
 	}
 	ctx, stop := context.WithTimeoutCause(context.Background(), tryPatience, errors.New("--check takes too long"))
 	defer stop()
-	return d.server.Try(ctx, ucspi.Program{
-		Path: path,
-		Args: append([]string{os.Args[0], "--check"}, os.Args[1:]...),
-		Env:  activation.Environ(),
-	})
+	tried := make(chan error, 1)
+	go func() {
+		tried <- d.server.Try(ctx, ucspi.Program{
+			Path: path,
+			Args: append([]string{os.Args[0], "--check"}, os.Args[1:]...),
+			Env:  activation.Environ(),
+		})
+	}()
+	select {
+	case err := <-tried:
+		return err
+	case <-d.end:
+		stop()
+		<-tried
+		return errEnd
+	}
 }
 
 // reload begins anew in this process. It returns only when that fails.

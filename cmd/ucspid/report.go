@@ -70,6 +70,7 @@ func keepAlive(server *ucspi.Server, interval time.Duration) {
 	if interval == 0 {
 		return
 	}
+	_ = activation.KeepAlive() // the process before may have been about to
 	for now := range time.Tick(interval / 2) {
 		if server.BusyFor(now) < interval {
 			_ = activation.KeepAlive()

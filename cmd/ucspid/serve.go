@@ -47,7 +47,7 @@ func checkRules(rules *policy.File) error {
 
 // serve serves until it is told to stop.
 func serve(o *options, stdout, stderr io.Writer) error {
-	signals := notifySignals()
+	d := newDaemon()
 	// Who reads stderr may go, and that must not end the server.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	if err := activation.Seal(); err != nil {
@@ -87,14 +87,15 @@ func serve(o *options, stdout, stderr io.Writer) error {
 		voice.warn("start", err) // connections are dropped until the file is right
 	}
 	warnOfSandbox(voice)
-	d := newDaemon(newServer(o, program, terms, rules, listeners, voice), listeners, voice)
+	d.server = newServer(o, program, terms, rules, listeners, voice)
+	d.listeners, d.voice = listeners, voice
 	d.adopt(inherited)
 	go d.status.report(d.server)
 	go keepAlive(d.server, watchdog)
 	if err := activation.Ready(); err != nil {
 		return exit.Retry(fmt.Errorf("systemd: ready: %w", err))
 	}
-	return d.run(signals)
+	return d.run()
 }
 
 // letGo connects files to nothing. Whoever waits for the end of what we print

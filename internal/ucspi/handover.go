@@ -3,8 +3,10 @@ package ucspi
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,24 +19,22 @@ import (
 // Session is a session as one server leaves it to the next.
 type Session struct {
 	PID     int            // of the program
-	Born    uint64         // its start time, in clock ticks since the boot (proc(5))
+	Born    uint64         // its start time, in clock ticks since the boot (proc(5)), 0 if that is hidden
 	Remote  netip.AddrPort // the peer
 	Trusted bool
 	Started time.Time
 }
 
-// Sessions returns the sessions that run, for the server that comes next.
+// Sessions returns the sessions that run, for the server that comes next. It
+// comes after Serve: nobody waits for a child any more, so that the id of one
+// that has ended is still its own.
 func (s *Server) Sessions() []Session {
 	s.sessions.mu.Lock()
 	defer s.sessions.mu.Unlock()
 	var all []Session
 	for pid, running := range s.sessions.table {
-		// Nobody else waits for a child of ours, so the id is still its own.
 		if running.born == 0 {
-			p, err := readProcess(pid)
-			if err != nil {
-				continue
-			}
+			p, _ := readProcess(pid)
 			running.born = p.born
 		}
 		all = append(all, Session{
@@ -48,26 +48,26 @@ func (s *Server) Sessions() []Session {
 // Adopt counts the sessions of the server before this one. Of those that have
 // ended meanwhile it tells the end. It comes before Serve.
 func (s *Server) Adopt(before []Session) error {
+	group := sync.OnceValues(controlGroup)
 	var failed error
 	for _, one := range before {
-		if err := s.adopt(one); err != nil {
+		if err := s.adopt(one, group); err != nil {
 			failed = err // one stands for all of them: it is the system that lacks something
 		}
 	}
 	return failed
 }
 
-func (s *Server) adopt(one Session) error {
+func (s *Server) adopt(one Session, group func() (map[int]bool, error)) error {
 	s.sessions.mu.Lock()
 	defer s.sessions.mu.Unlock()
 	if _, twice := s.sessions.table[one.PID]; twice {
 		return nil
 	}
-	orphan, err := s.follow(one)
+	orphan, err := s.follow(one, group)
 	adopted := session{remote: one.Remote, started: one.Started, born: one.Born, orphan: orphan}
 	switch {
 	case errors.Is(err, errEnded):
-		adopted.orphan = true
 		s.log.end(one.PID, 0, adopted)
 		return nil
 	case err != nil:
@@ -80,9 +80,9 @@ func (s *Server) adopt(one Session) error {
 
 // follow has the end of a session's program noticed: by the reaper if it is a
 // child of ours, as after an exec, else by a descriptor of the process.
-func (s *Server) follow(one Session) (orphan bool, err error) {
-	if parent, err := one.parent(); err != nil || parent == os.Getpid() {
-		return false, err
+func (s *Server) follow(one Session, group func() (map[int]bool, error)) (orphan bool, err error) {
+	if isChild(one.PID) { // and so the id is nobody else's
+		return false, nil
 	}
 	pidfd, err := unix.PidfdOpen(one.PID, 0)
 	switch {
@@ -91,22 +91,51 @@ func (s *Server) follow(one Session) (orphan bool, err error) {
 	case err != nil:
 		return true, os.NewSyscallError("pidfd_open", err)
 	}
-	// Did the id become another's in between?
-	if _, err := one.parent(); err != nil {
+	if err := one.identify(pidfd, group); err != nil {
 		unix.Close(pidfd)
 		return true, err
 	}
 	return true, s.orphans.add(pidfd, one.PID)
 }
 
-// errEnded says that the program of a session has ended and nobody saw it.
-var errEnded = errors.New("the program has ended")
+// isChild tells whether a process is a child of ours, perhaps one that has
+// ended.
+func isChild(pid int) bool {
+	return unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil) == nil
+}
 
-// parent returns the parent of the session's program, or errEnded.
-func (one Session) parent() (int, error) {
+// What may have become of a session's program.
+var (
+	errEnded  = errors.New("the program has ended")
+	errHidden = errors.New("the process is hidden from us")
+)
+
+// identify makes sure that a pidfd, which was opened by the id of the
+// session's program, is of that program.
+func (one Session) identify(pidfd int, group func() (map[int]bool, error)) error {
 	p, err := readProcess(one.PID)
-	if err != nil || p.born != one.Born {
-		return 0, errEnded
+	switch {
+	case err == nil && p.born == one.Born:
+		return nil
+	case err == nil && one.Born != 0:
+		return errEnded // the id is another's
+	case err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ESRCH):
+		return err
+	case hasEnded(pidfd):
+		return errEnded
 	}
-	return p.parent, nil
+	// It lives, and may not be looked at: another user's, or in another user
+	// namespace (PrivateUsers=). But nobody is in our control group who was not
+	// begun there.
+	if members, err := group(); err != nil || !members[one.PID] {
+		return errHidden
+	}
+	return nil
+}
+
+// hasEnded tells whether the process of a pidfd has ended.
+func hasEnded(pidfd int) bool {
+	events := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
+	n, err := unix.Poll(events, 0)
+	return n > 0 && err == nil
 }

@@ -14,7 +14,7 @@ import (
 // process is what proc(5) knows of a process.
 type process struct {
 	parent int
-	born   uint64 // clock ticks since the boot; with the id it is like no other
+	born   uint64 // clock ticks since the boot; with the id it is like no other's
 }
 
 // The fields of /proc/PID/stat, counted from 0 after the name.

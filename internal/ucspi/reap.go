@@ -3,27 +3,29 @@ package ucspi
 import (
 	"os"
 	"os/signal"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
 
-// reaper waits for the end of programs, all of them in one goroutine: a
-// session costs no thread.
+// reaper notices the end of programs: of all children in one goroutine, and of
+// orphans in another. A session costs no thread.
 type reaper struct {
 	signals chan os.Signal
-	done    chan struct{}
+	orphans *orphans
+	done    sync.WaitGroup
 }
 
 func (s *Server) startReaper() *reaper {
-	r := &reaper{signals: make(chan os.Signal, 1), done: make(chan struct{})}
+	r := &reaper{signals: make(chan os.Signal, 1), orphans: &s.orphans}
 	signal.Notify(r.signals, unix.SIGCHLD)
-	go func() {
-		defer close(r.done)
+	r.done.Go(func() {
 		s.reap() // those that ended before anybody was told
 		for range r.signals {
 			s.reap()
 		}
-	}()
+	})
+	r.done.Go(func() { s.orphans.wait(func(pid int) { s.end(pid, 0) }) })
 	return r
 }
 
@@ -31,7 +33,8 @@ func (s *Server) startReaper() *reaper {
 func (r *reaper) stop() {
 	signal.Stop(r.signals)
 	close(r.signals)
-	<-r.done
+	r.orphans.stop()
+	r.done.Wait()
 }
 
 // reap ends the sessions whose programs have ended: one signal may stand for

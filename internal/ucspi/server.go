@@ -70,7 +70,6 @@ func NewServer(c Config) *Server {
 		busy:     make([]atomic.Int64, len(c.Listeners)),
 		changed:  make(chan struct{}, 1),
 	}
-	s.orphans.ended = func(pid int) { s.end(pid, 0) }
 	return s
 }
 
@@ -85,12 +84,18 @@ func (s *Server) Serve(ctx context.Context) {
 		l.SetReadDeadline(time.Time{})
 	}
 
+	woken := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
+		defer close(woken)
 		for _, l := range s.Listeners {
 			l.SetReadDeadline(time.Unix(0, 1)) // ends accept's wait
 		}
 	})
-	defer stop()
+	defer func() {
+		if !stop() {
+			<-woken // or it might set them for the next Serve
+		}
+	}()
 	var loops sync.WaitGroup
 	for i := range s.Listeners {
 		loops.Go(func() { s.accept(ctx, i) })

@@ -5,18 +5,22 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Survivors returns the sessions beside the known ones, of a server that had no
 // time to leave word: it was killed, or it crashed. They are the processes of
-// our control group whose parent is not in it and who speak to a peer. It is
-// for a service, whose control group is its own.
+// our control group whose parent is not in it and who speak to a peer. Of those
+// that may not be looked at the error tells. It is for a service, whose control
+// group is its own.
 func Survivors(known []Session) ([]Session, error) {
 	members, err := controlGroup()
 	if err != nil {
@@ -28,16 +32,38 @@ func Survivors(known []Session) ([]Session, error) {
 	}
 	now := time.Now()
 	var all []Session
+	var failed error
 	for pid := range members {
 		p, err := readProcess(pid)
-		if err != nil || members[p.parent] || pid == os.Getpid() || born[pid] == p.born {
+		if members[p.parent] || pid == os.Getpid() || born[pid] != 0 && born[pid] == p.born {
 			continue
 		}
-		if remote := servedPeer(pid); remote.IsValid() {
+		var remote netip.AddrPort
+		if err == nil {
+			remote, err = servedPeer(pid)
+		}
+		switch {
+		case err == nil && remote.IsValid():
 			all = append(all, Session{PID: pid, Born: p.born, Remote: remote, Started: p.started(now)})
+		case err != nil && born[pid] == 0 && !vanished(pid, err):
+			failed = fmt.Errorf("process %d: %w", pid, err)
 		}
 	}
-	return all, nil
+	return all, failed
+}
+
+// vanished tells whether an error about a process means that there is none any
+// more. One that is hidden looks alike, but has a pidfd.
+func vanished(pid int, err error) bool {
+	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ESRCH) {
+		return false
+	}
+	pidfd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return true
+	}
+	defer unix.Close(pidfd)
+	return hasEnded(pidfd)
 }
 
 // controlGroup returns the processes of the control group that we are in
@@ -86,18 +112,19 @@ func readMembers(group string) (map[int]bool, error) {
 const maxEnviron = 1 << 20
 
 // servedPeer returns the peer that a process serves: the one that the UCSPI
-// environment names, if descriptor 0 is a socket.
-func servedPeer(pid int) netip.AddrPort {
+// environment names, if descriptor 0 is a socket. Of one that serves nobody it
+// is not valid.
+func servedPeer(pid int) (netip.AddrPort, error) {
 	stdin, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/0", pid))
 	if err != nil || !strings.HasPrefix(stdin, "socket:") {
-		return netip.AddrPort{}
+		return netip.AddrPort{}, err
 	}
 	f, err := os.Open(fmt.Sprintf("/proc/%d/environ", pid))
 	if err != nil {
-		return netip.AddrPort{}
+		return netip.AddrPort{}, err
 	}
 	defer f.Close()
-	text, _ := io.ReadAll(io.LimitReader(f, maxEnviron))
+	text, err := io.ReadAll(io.LimitReader(f, maxEnviron))
 	var ip netip.Addr
 	var port uint64
 	for variable := range strings.SplitSeq(string(text), "\x00") {
@@ -108,5 +135,5 @@ func servedPeer(pid int) netip.AddrPort {
 			port, _ = strconv.ParseUint(value, 10, 16)
 		}
 	}
-	return netip.AddrPortFrom(ip, uint16(port))
+	return netip.AddrPortFrom(ip, uint16(port)), err
 }
