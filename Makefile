@@ -1,10 +1,12 @@
 # ucspid: build, try, test, install and package.
 #
-#   make run       the main job: serve SMTP on 127.0.0.1:2525
-#   make test      all tests; installs what they need with apt-get, when root
+#   make run          the main job: serve SMTP on 127.0.0.1:2525
+#   make test         all tests; installs what they need with apt-get, when root
 #   make test-matrix  the scenarios on older and newer Debians, for docs/matrix.md
-#   make install   into $(DESTDIR)$(PREFIX)
-#   make packages  a .deb and an .rpm for each of $(ARCHS), in $(DIST)
+#   make bench        how fast it is, beside tcpserver and others; BENCH=deny: only that part,
+#                     REPORT=docs: writes docs/benchmarks.md
+#   make install      into $(DESTDIR)$(PREFIX)
+#   make packages     a .deb and an .rpm for each of $(ARCHS), in $(DIST)
 
 PREFIX = /usr/local
 DESTDIR =
@@ -34,7 +36,7 @@ EXAMPLES = examples/tcp.smtp $(wildcard units/drop-ins/*)
 # the completions are made by running the program: here, for whatever GOARCH the others are
 COMPLETION = GOARCH= $(GO) run ./cmd/ucspidctl completion
 
-.PHONY: build run test test-matrix install packages clean
+.PHONY: build run test test-matrix bench install packages clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags "-s -w" -o $(BIN)/ $(PROGRAMS:%=./cmd/%)
@@ -48,6 +50,9 @@ test:
 
 test-matrix:
 	@test/matrix
+
+bench:
+	@test/bench/all $(BENCH)
 
 install: build
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(COMPATDIR) $(DESTDIR)$(CONFDIR)
