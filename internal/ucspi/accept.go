@@ -72,15 +72,16 @@ func (s *Server) next(ctx context.Context, listener *os.File) (*connection, erro
 	}
 }
 
-// accept4 takes one connection without waiting. Its descriptor is blocking,
+// accept4 takes one connection without waiting. Package unix would ask for the
+// protocol each time, in case it is not TCP. Its descriptor is blocking,
 // as the program expects it, and close-on-exec.
 func accept4(conn syscall.RawConn) (*connection, error) {
 	var c *connection
 	var err error
 	controlErr := conn.Control(func(fd uintptr) {
-		var peer unix.Sockaddr
+		var peer syscall.Sockaddr
 		var accepted int
-		if accepted, peer, err = unix.Accept4(int(fd), unix.SOCK_CLOEXEC); err == nil {
+		if accepted, peer, err = syscall.Accept4(int(fd), unix.SOCK_CLOEXEC); err == nil {
 			c = &connection{fd: accepted, remote: addrPort(peer)}
 		}
 	})
@@ -97,11 +98,11 @@ func awaitReadable(conn syscall.RawConn) error {
 }
 
 // addrPort converts a socket's address. IPv4-mapped addresses become IPv4.
-func addrPort(sa unix.Sockaddr) netip.AddrPort {
+func addrPort(sa syscall.Sockaddr) netip.AddrPort {
 	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
+	case *syscall.SockaddrInet4:
 		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
-	case *unix.SockaddrInet6:
+	case *syscall.SockaddrInet6:
 		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr).Unmap(), uint16(sa.Port))
 	}
 	return netip.AddrPort{}

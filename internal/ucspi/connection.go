@@ -3,6 +3,7 @@ package ucspi
 import (
 	"fmt"
 	"net/netip"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -90,7 +91,7 @@ func (s *Server) prepare(c *connection) error {
 	if s.NoDelay {
 		_ = unix.SetsockoptInt(c.fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	}
-	local, err := unix.Getsockname(c.fd)
+	local, err := syscall.Getsockname(c.fd)
 	if err != nil {
 		return fmt.Errorf("unable to get local address: %s", errno.Text(err))
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -152,7 +153,7 @@ func LocalPort(listener *os.File) (uint16, error) {
 	if err != nil {
 		return 0, err
 	}
-	var local unix.Sockaddr
-	controlErr := conn.Control(func(fd uintptr) { local, err = unix.Getsockname(int(fd)) })
+	var local syscall.Sockaddr
+	controlErr := conn.Control(func(fd uintptr) { local, err = syscall.Getsockname(int(fd)) })
 	return addrPort(local).Port(), errors.Join(controlErr, err)
 }
