@@ -63,7 +63,7 @@ type Server struct {
 // caller's.
 func NewServer(c Config) *Server {
 	c.Program.Env = withoutOurs(c.Program.Env)
-	s := &Server{
+	return &Server{
 		Config:   c,
 		log:      log{verbosity: c.Verbosity, send: c.Send, flood: flood{say: c.Send}},
 		slots:    newSlots(policy.NewAdmission(c.Limits, time.Now())),
@@ -71,7 +71,6 @@ func NewServer(c Config) *Server {
 		busy:     make([]atomic.Int64, len(c.Listeners)),
 		changed:  make(chan struct{}, 1),
 	}
-	return s
 }
 
 // Serve accepts connections on all listeners until ctx ends, then waits until
