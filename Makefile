@@ -2,6 +2,7 @@
 #
 #   make run          the main job: serve SMTP on 127.0.0.1:2525
 #   make test         all tests; installs what they need with apt-get, when root
+#   make faults       each system call of a session fails in every way it can, under strace(1)
 #   make test-matrix  the scenarios on older and newer Debians, for docs/matrix.md
 #   make bench        how fast it is, beside tcpserver and others; BENCH=deny: only that part,
 #                     REPORT=docs: writes docs/benchmarks.md
@@ -36,7 +37,7 @@ EXAMPLES = examples/tcp.smtp $(wildcard units/drop-ins/*)
 # the completions are made by running the program: here, for whatever GOARCH the others are
 COMPLETION = GOARCH= $(GO) run ./cmd/ucspidctl completion
 
-.PHONY: build run test test-matrix bench install packages clean
+.PHONY: build run test faults test-matrix bench install packages clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags "-s -w" -o $(BIN)/ $(PROGRAMS:%=./cmd/%)
@@ -47,6 +48,9 @@ run: build
 
 test:
 	@test/all
+
+faults:
+	$(GO) test -race -tags faults -timeout 10m -run TestFaults ./cmd/ucspid
 
 test-matrix:
 	@test/matrix

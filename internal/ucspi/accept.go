@@ -14,23 +14,30 @@ import (
 // accept serves one listener until ctx ends. A slot comes before the
 // connection: without one the clients wait in the kernel's backlog.
 func (s *Server) accept(ctx context.Context, listener int) {
+	vanished := 0 // in a row
 	for {
 		s.pause.wait(ctx)
 		c, err := s.next(ctx, s.Listeners[listener])
 		switch {
 		case err == nil:
+			vanished = 0
 			s.busy[listener].Store(time.Now().UnixNano())
 			s.receive(c)
 			s.busy[listener].Store(0)
 		case ctx.Err() != nil:
 			return
-		case gone(err):
+		case gone(err) && vanished < maxVanished:
+			vanished++
 		default:
 			s.log.acceptFailed(err)
 			s.pause.failed()
 		}
 	}
 }
+
+// maxVanished is how many connections may vanish one after the other before
+// that is taken for an error of the system's.
+const maxVanished = 100
 
 // gone tells of an error that concerns only the connection that was to come:
 // its client has gone, or the network has (accept(2)).
@@ -91,10 +98,15 @@ func accept4(conn syscall.RawConn) (*connection, error) {
 // awaitReadable waits until a connection has come since it was last tried
 // for, or the listener's deadline.
 func awaitReadable(conn syscall.RawConn) error {
-	return conn.Read(func(fd uintptr) bool {
+	var pollErr error
+	err := conn.Read(func(fd uintptr) bool {
 		ready, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+		if err != unix.EINTR {
+			pollErr = err
+		}
 		return ready != 0 || err != nil
 	})
+	return errors.Join(err, pollErr)
 }
 
 // addrPort converts a socket's address. IPv4-mapped addresses become IPv4.
