@@ -45,14 +45,16 @@ func try(what string, err error) {
 }
 
 // writable returns the directories in which a file can be made or written to;
-// not those within one of them, and not /proc, which is its reader's own.
+// not those within one of them, and not /proc, which is its reader's own. By
+// memory.pressure one asks to be told of a lack of memory, no more; systemd
+// gives it to every service from 254 on.
 func writable() []string {
 	var found []string
 	_ = filepath.WalkDir("/", func(path string, entry fs.DirEntry, err error) error {
 		switch {
 		case path == "/proc":
 			return fs.SkipDir
-		case err != nil:
+		case err != nil, entry.Name() == "memory.pressure":
 			return nil
 		case entry.IsDir() && create(path) == nil:
 			found = append(found, path)
