@@ -79,7 +79,7 @@ func (a *Admission) open() bool {
 
 // Visit makes a place that was taken that of a peer.
 func (a *Admission) Visit(ip netip.Addr) *Visit {
-	return &Visit{a: a, host: a.limits.Host.source(ip), network: a.limits.Network.source(ip)}
+	return &Visit{a: a, host: a.limits.Host.Source(ip), network: a.limits.Network.Source(ip)}
 }
 
 // Adopt lets a peer in who was in before there was this Admission, whether

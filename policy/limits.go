@@ -16,8 +16,8 @@ type Limits struct {
 // Width is how many bits of an address make a source, for each family.
 type Width struct{ IP4, IP6 int }
 
-// source returns what counts as one source.
-func (w Width) source(ip netip.Addr) netip.Prefix {
+// Source returns what counts as one source. IPv4-mapped addresses are IPv4.
+func (w Width) Source(ip netip.Addr) netip.Prefix {
 	ip = ip.Unmap().WithZone("")
 	bits := w.IP6
 	if ip.Is4() {

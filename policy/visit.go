@@ -111,7 +111,7 @@ func (v *Visit) spend(t *Terms, now time.Duration) {
 // provider returns the network that a network is likely part of: the group of
 // its bucket.
 func provider(network netip.Prefix) netip.Prefix {
-	return Width{min(16, network.Bits()), min(32, network.Bits())}.source(network.Addr())
+	return Width{min(16, network.Bits()), min(32, network.Bits())}.Source(network.Addr())
 }
 
 // come counts the peer among those who are in.

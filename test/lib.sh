@@ -170,11 +170,14 @@ exposed() {
 # mark: from here on only new lines of the log count
 mark() { MARK=$(whole_log | wc -l); }
 
-# whole_log: what journalctl -u qmail-smtp shows
-whole_log() {
+# entries MATCH...: what the journal has of a unit (-u UNIT) and what else is asked for
+entries() {
 	in_guest journalctl --sync
-	in_guest journalctl -u qmail-smtp --output=cat --no-pager
+	in_guest journalctl --output=cat --no-pager "$@"
 }
+
+# whole_log: all of it
+whole_log() { entries -u qmail-smtp; }
 
 # log: its lines since the last mark
 log() { whole_log | tail -n "+$((MARK + 1))"; }
@@ -196,6 +199,29 @@ log_has_times() {
 	log >"$SCRATCH/log"
 	[ "$(grep -c -e "$2" "$SCRATCH/log")" = "$1" ] || { cat "$SCRATCH/log" && false; }
 }
+
+# ----- what systemd says of a unit
+
+# of_unit UNIT PROPERTY
+of_unit() { in_guest systemctl show --property="$2" --value "$1"; }
+
+# active UNIT: its state, in a word
+active() { in_guest systemctl is-active "$1" || true; }
+
+# main_pid [UNIT], status [UNIT]: of qmail-smtp.service, unless another is named
+main_pid() { of_unit "${1:-qmail-smtp.service}" MainPID; }
+status() { of_unit "${1:-qmail-smtp.service}" StatusText; }
+
+# status_is PATTERN [UNIT]: its status is something like it
+status_is() { status "${2:-}" | tee /dev/stderr | grep -q -e "$1"; }
+
+# ----- what proc(5) says of a process
+
+# of PID FIELD: in its status
+of() { in_guest sed -n "s/^$2:[[:space:]]*//p" "/proc/$1/status"; }
+
+# strings_of FILE: its NUL-terminated strings, one a line
+strings_of() { in_guest sh -c 'tr "\0" "\n" <"$0"' "$1"; }
 
 # ----- what is installed
 
@@ -224,6 +250,19 @@ install_qmail() {
 # install_load: a crowd of clients, as /usr/local/bin/load
 install_load() { (cd "$CHECKOUT" && CGO_ENABLED=0 go build -o "$ROOT/usr/local/bin/" ./test/load); }
 
+# instance PORT LINE...: what an instance of the templates serves is told in these lines
+instance() {
+	local port=$1
+	shift
+	install -D -m 644 <(printf '%s\n' "$@") "$ROOT/etc/ucspid/$port.conf"
+}
+
+# rules LINE...: these are in force
+rules() {
+	printf '%s\n' "$@" >"$ROOT/etc/tcp.smtp"
+	expect 0 in_guest ucspidctl rules compile /etc/tcp.smtp
+}
+
 # ----- peers
 
 # addresses IP...: the guest has these, and clients in it can come from any of them
@@ -234,6 +273,7 @@ addresses() {
 
 # port_is_open: something listens on port 25
 port_is_open() { in_guest ss -Hltn 'sport = :25' | grep -q .; }
+port_is_closed() { ! port_is_open; }
 
 # knock IP: connects from IP (and to it: the guest is both ends), sends nothing, prints what comes
 # until the other side hangs up

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"ucspid/policy"
 )
 
 // A flood of denials does not flood the log. Of each source the first few of a
@@ -24,6 +26,10 @@ const (
 	floodSources = 1024
 )
 
+// floodWidth makes one source of an IPv4 address, or of the network in which an
+// IPv6 host can choose its address.
+func floodWidth() policy.Width { return policy.Width{IP4: 32, IP6: 64} }
+
 // flood counts the denials of a minute, whatever the reason. say must not wait.
 type flood struct {
 	say func(Event)
@@ -37,7 +43,7 @@ type flood struct {
 
 // single counts a denial of ip, and tells whether it is to be said by itself.
 func (f *flood) single(ip netip.Addr, now time.Time) bool {
-	source := sourceOf(ip)
+	source := floodWidth().Source(ip)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.began.IsZero() {
@@ -80,17 +86,6 @@ func (f *flood) end(now time.Time) {
 	clear(f.denied)
 	f.others = 0
 	f.began = time.Time{}
-}
-
-// sourceOf returns what counts as one source: an IPv4 address, or the network
-// in which an IPv6 host can choose its address.
-func sourceOf(ip netip.Addr) netip.Prefix {
-	bits := 64
-	if ip.Is4() {
-		bits = 32
-	}
-	source, _ := ip.Prefix(bits) // there are as many bits
-	return source
 }
 
 // flooded is the event of denials that were only counted. Without a source they

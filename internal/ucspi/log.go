@@ -104,13 +104,18 @@ func (l *log) ok(pid int, c *connection, d policy.Decision) {
 	})
 }
 
-// deny names the rule that denied a connection, unless it is one of a flood.
-// There is no process for it: its pid is 0.
-func (l *log) deny(c *connection, d policy.Decision) {
-	if l.verbosity == Verbose && !l.flood.single(c.remote.Addr(), time.Now()) {
-		return
+// shownOut says what made makes of a connection that was not let in, unless it
+// is one of a flood.
+func (l *log) shownOut(c *connection, made func() Event) {
+	if l.verbosity == Verbose && l.flood.single(c.remote.Addr(), time.Now()) {
+		l.send(made())
 	}
-	l.event(func() Event {
+}
+
+// deny names the rule that denied a connection. There is no process for it:
+// its pid is 0.
+func (l *log) deny(c *connection, d policy.Decision) {
+	l.shownOut(c, func() Event {
 		e := c.event("deny", "deny", 0)
 		e.Line += " RULE:" + safeAddress(d.Rule)
 		e.Reason = "rule"
@@ -122,10 +127,7 @@ func (l *log) deny(c *connection, d policy.Decision) {
 // refuse names the limit that refused a connection, with the word and in the
 // place that tcpserver's limits patch has for it.
 func (l *log) refuse(c *connection, d policy.Decision, refusal *policy.Refusal) {
-	if l.verbosity == Verbose && !l.flood.single(c.remote.Addr(), time.Now()) {
-		return
-	}
-	l.event(func() Event {
+	l.shownOut(c, func() Event {
 		e := c.event("refuse", "deny", 0)
 		e.Line += " " + refusal.Limit()
 		e.Reason = refusal.Reason.String()
