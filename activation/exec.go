@@ -11,8 +11,7 @@ import (
 // Exec replaces the program of this process by the file at path, with the same
 // arguments. The new one gets the listeners and the state from Inherit; the
 // process keeps its id, its children and its cage. Exec returns only when that
-// fails; then everything is as it was, but for the soft limit of descriptors:
-// it is the one that the process was born with.
+// fails; then everything is as it was.
 func Exec(path string, listeners []Listener, state []byte) error {
 	memory, err := newState(state)
 	if err != nil {

@@ -148,7 +148,7 @@ func (d *daemon) reload() error {
 		return err
 	}
 	d.voice.flush()
-	return activation.Exec(path, d.listeners, left)
+	return d.server.AsBorn(func() error { return activation.Exec(path, d.listeners, left) })
 }
 
 // refuse says why the old program goes on.

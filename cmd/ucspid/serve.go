@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 
@@ -47,6 +48,9 @@ func checkRules(rules *policy.File) error {
 
 // serve serves until it is told to stop.
 func serve(o *options, stdout, stderr io.Writer) error {
+	// What we do ourselves is little beside what the programs do. More threads
+	// of Go's would mostly wake each other.
+	runtime.GOMAXPROCS(1)
 	d := newDaemon()
 	// Who reads stderr may go, and that must not end the server.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
@@ -87,7 +91,9 @@ func serve(o *options, stdout, stderr io.Writer) error {
 		voice.warn("start", err) // connections are dropped until the file is right
 	}
 	warnOfSandbox(voice)
-	d.server = newServer(o, program, terms, rules, listeners, voice)
+	if d.server, err = newServer(o, program, terms, rules, listeners, voice); err != nil {
+		return exit.Retry(fmt.Errorf("sessions: %w", err))
+	}
 	d.listeners, d.voice = listeners, voice
 	d.adopt(inherited)
 	go d.status.report(d.server)
@@ -115,7 +121,7 @@ func letGo(files ...*os.File) error {
 }
 
 // newServer puts the server together from the options.
-func newServer(o *options, program ucspi.Program, terms policy.Terms, rules *policy.File, listeners []activation.Listener, v *voice) *ucspi.Server {
+func newServer(o *options, program ucspi.Program, terms policy.Terms, rules *policy.File, listeners []activation.Listener, v *voice) (*ucspi.Server, error) {
 	_, localNameKnown := o.localName.Text()
 	var files []*os.File
 	for _, l := range listeners {

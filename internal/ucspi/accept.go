@@ -5,25 +5,27 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// accept serves one listener until ctx ends. A slot comes before the
-// connection: without one the clients wait in the kernel's backlog.
-func (s *Server) accept(ctx context.Context, listener int) {
+// accept serves a listener until ctx ends; busy is since when it is at work on
+// a connection. A slot comes before the connection: without one the clients
+// wait in the kernel's backlog.
+func (s *Server) accept(ctx context.Context, listener *os.File, busy *atomic.Int64) {
 	vanished := 0 // in a row
 	for {
 		s.pause.wait(ctx)
-		c, err := s.next(ctx, s.Listeners[listener])
+		c, err := s.next(ctx, listener)
 		switch {
 		case err == nil:
 			vanished = 0
-			s.busy[listener].Store(time.Now().UnixNano())
+			busy.Store(time.Now().UnixNano())
 			s.receive(c)
-			s.busy[listener].Store(0)
+			busy.Store(0)
 		case ctx.Err() != nil:
 			return
 		case gone(err) && vanished < maxVanished:
@@ -84,15 +86,14 @@ func (s *Server) next(ctx context.Context, listener *os.File) (*connection, erro
 // as the program expects it, and close-on-exec.
 func accept4(conn syscall.RawConn) (*connection, error) {
 	var c *connection
-	var err error
-	controlErr := conn.Control(func(fd uintptr) {
-		var peer syscall.Sockaddr
-		var accepted int
-		if accepted, peer, err = syscall.Accept4(int(fd), unix.SOCK_CLOEXEC); err == nil {
+	err := control(conn, func(fd int) error {
+		accepted, peer, err := syscall.Accept4(fd, unix.SOCK_CLOEXEC)
+		if err == nil {
 			c = &connection{fd: accepted, remote: addrPort(peer)}
 		}
+		return err
 	})
-	return c, errors.Join(controlErr, err)
+	return c, err
 }
 
 // awaitReadable waits until a connection has come since it was last tried

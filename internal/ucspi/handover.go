@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"ucspid/internal/spawn"
 )
 
 // Sessions outlive the server that began them. The server that comes after it,
@@ -64,8 +66,13 @@ func (s *Server) adopt(one Session, group func() (map[int]bool, error)) error {
 	if _, twice := s.sessions.table[one.PID]; twice {
 		return nil
 	}
-	orphan, err := s.follow(one, group)
-	adopted := session{remote: one.Remote, started: one.Started, born: one.Born, orphan: orphan}
+	adopted := session{remote: one.Remote, started: one.Started, born: one.Born, orphan: !isChild(one.PID)}
+	pidfd, err := one.open(adopted.orphan, group)
+	if err == nil {
+		if err = s.reaper.add(one.PID, pidfd); err != nil {
+			unix.Close(pidfd)
+		}
+	}
 	switch {
 	case errors.Is(err, errEnded):
 		s.log.end(one.PID, 0, adopted)
@@ -73,29 +80,30 @@ func (s *Server) adopt(one Session, group func() (map[int]bool, error)) error {
 	case err != nil:
 		return fmt.Errorf("session of process %d: %w", one.PID, err)
 	}
+	adopted.process = spawn.Process{PID: one.PID, PIDFD: pidfd}
 	adopted.visit = s.slots.admission.Adopt(one.Remote.Addr(), one.Trusted)
 	s.sessions.table[one.PID] = adopted
 	return nil
 }
 
-// follow has the end of a session's program noticed: by the reaper if it is a
-// child of ours, as after an exec, else by a descriptor of the process.
-func (s *Server) follow(one Session, group func() (map[int]bool, error)) (orphan bool, err error) {
-	if isChild(one.PID) { // and so the id is nobody else's
-		return false, nil
-	}
-	pidfd, err := unix.PidfdOpen(one.PID, 0)
+// open returns a pidfd of a session's program. That of a child, as after an
+// exec, is surely its own, even if it has ended; an orphan's id may be
+// another's by now.
+func (one Session) open(orphan bool, group func() (map[int]bool, error)) (pidfd int, err error) {
+	pidfd, err = unix.PidfdOpen(one.PID, 0)
 	switch {
 	case err == unix.ESRCH:
-		return true, errEnded
+		return -1, errEnded
 	case err != nil:
-		return true, os.NewSyscallError("pidfd_open", err)
+		return -1, os.NewSyscallError("pidfd_open", err)
+	case !orphan:
+		return pidfd, nil
 	}
 	if err := one.identify(pidfd, group); err != nil {
 		unix.Close(pidfd)
-		return true, err
+		return -1, err
 	}
-	return true, s.orphans.add(pidfd, one.PID)
+	return pidfd, nil
 }
 
 // isChild tells whether a process is a child of ours, perhaps one that has

@@ -2,7 +2,6 @@ package ucspi
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 	"os"
 	"sync"
@@ -10,8 +9,7 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"ucspid/internal/spawn"
 	"ucspid/policy"
 )
 
@@ -49,7 +47,9 @@ type Server struct {
 	slots     *slots
 	pause     backoff
 	sessions  sessions
-	orphans   orphans
+	spawner   *spawn.Spawner
+	reaper    *reaper
+	strays    time.Time      // when they were looked for, the reaper's
 	judging   sync.WaitGroup // connections with a goroutine of their own
 	lingering lingering
 	load      load
@@ -59,18 +59,29 @@ type Server struct {
 	changed   chan struct{}
 }
 
-// NewServer returns a server that is ready for Serve. The listeners stay the
-// caller's.
-func NewServer(c Config) *Server {
+// NewServer returns a server that is ready for Serve, the one of the process.
+// The listeners stay the caller's. No signal is to be caught or ignored from
+// now on that was not before.
+func NewServer(c Config) (*Server, error) {
+	spawner, err := spawn.New()
+	if err != nil {
+		return nil, err
+	}
+	reaper, err := newReaper()
+	if err != nil {
+		return nil, err
+	}
 	c.Program.Env = withoutOurs(c.Program.Env)
 	return &Server{
+		spawner:  spawner,
+		reaper:   reaper,
 		Config:   c,
 		log:      log{verbosity: c.Verbosity, send: c.Send, flood: flood{say: c.Send}},
 		slots:    newSlots(policy.NewAdmission(c.Limits, time.Now())),
-		sessions: sessions{table: make(map[int]session), trials: make(map[int]chan<- unix.WaitStatus)},
+		sessions: sessions{table: make(map[int]session), trials: make(map[int]trial)},
 		busy:     make([]atomic.Int64, len(c.Listeners)),
 		changed:  make(chan struct{}, 1),
-	}
+	}, nil
 }
 
 // Serve accepts connections on all listeners until ctx ends, then waits until
@@ -78,8 +89,8 @@ func NewServer(c Config) *Server {
 // are left to run. The listeners stay open. It may be called again.
 func (s *Server) Serve(ctx context.Context) {
 	s.log.status(s.sessions.count(), s.Limits.Sessions)
-	reaper := s.startReaper()
-	defer reaper.stop()
+	s.reaper.start(s.reap)
+	defer s.reaper.stop()
 	for _, l := range s.Listeners {
 		l.SetReadDeadline(time.Time{})
 	}
@@ -96,14 +107,18 @@ func (s *Server) Serve(ctx context.Context) {
 			<-woken // or it might set them for the next Serve
 		}
 	}()
-	var loops sync.WaitGroup
-	for i := range s.Listeners {
-		loops.Go(func() { s.accept(ctx, i) })
+	var accepting sync.WaitGroup
+	for i := range s.busy {
+		accepting.Go(func() { s.accept(ctx, s.Listeners[i], &s.busy[i]) })
 	}
-	loops.Wait()
+	accepting.Wait()
 	s.judging.Wait()
 	s.log.flood.end(time.Now())
 }
+
+// AsBorn calls exec, which is to replace this program, with the limit of
+// descriptors that the process was born with. It comes after Serve.
+func (s *Server) AsBorn(exec func() error) error { return s.spawner.AsBorn(exec) }
 
 // Counts is what the server does and has done.
 type Counts struct {
@@ -153,6 +168,9 @@ func LocalPort(listener *os.File) (uint16, error) {
 		return 0, err
 	}
 	var local syscall.Sockaddr
-	controlErr := conn.Control(func(fd uintptr) { local, err = syscall.Getsockname(int(fd)) })
-	return addrPort(local).Port(), errors.Join(controlErr, err)
+	err = control(conn, func(fd int) (err error) {
+		local, err = syscall.Getsockname(fd)
+		return err
+	})
+	return addrPort(local).Port(), err
 }

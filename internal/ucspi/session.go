@@ -11,11 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ucspid/internal/errno"
+	"ucspid/internal/spawn"
 	"ucspid/policy"
 )
 
-// session is a running program. It holds a slot but no descriptor.
+// session is a running program. It holds a slot, and of descriptors only one
+// of its process.
 type session struct {
+	process spawn.Process
 	visit   *policy.Visit
 	remote  netip.AddrPort
 	started time.Time
@@ -23,14 +26,12 @@ type session struct {
 	orphan  bool   // no child of ours: its status will not be known
 }
 
-// sessions are the programs that run, by process id. The lock is held from
-// before a program is started until it stands in the table, so that the
-// reaper, which may learn of its end at once, finds it there, and so that the
-// lines of the log come in order.
+// sessions are the programs that run, by process id.
 type sessions struct {
-	mu     sync.Mutex
-	table  map[int]session
-	trials map[int]chan<- unix.WaitStatus // of Try: programs that are none
+	mu       sync.Mutex
+	table    map[int]session
+	trials   map[int]trial // of Try: programs that are none
+	starting int           // programs of which the id is not yet known
 }
 
 func (t *sessions) count() int {
@@ -39,47 +40,63 @@ func (t *sessions) count() int {
 	return len(t.table)
 }
 
+// begin counts a program that is about to be started.
+func (t *sessions) begin() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.starting++
+}
+
 // start runs the program on an allowed connection, which becomes its
 // descriptors 0 and 1; 2 is our own stderr. The connection is closed here; it
 // is the program's now, and so is the slot.
 func (s *Server) start(c *connection, decision policy.Decision) {
 	env := environ(s.Program.Env, c, decision.Env)
-	s.sessions.mu.Lock()
-	pid, err := s.Program.spawn(env, c.fd, c.fd, syscall.Stderr)
+	err := s.run(s.Program, env, [3]int{c.fd, c.fd, syscall.Stderr}, func(p spawn.Process) {
+		s.sessions.table[p.PID] = session{process: p, visit: c.visit, remote: c.remote, started: time.Now()}
+		s.log.status(len(s.sessions.table), s.Limits.Sessions)
+		s.log.pid(p.PID, c)
+		s.log.ok(p.PID, c, decision)
+	})
 	if err != nil {
-		s.sessions.mu.Unlock()
-		s.spawnFailed(c, err)
+		s.drop(c, s.notStarted(err))
 		return
 	}
-	s.sessions.table[pid] = session{visit: c.visit, remote: c.remote, started: time.Now()}
-	s.log.status(len(s.sessions.table), s.Limits.Sessions)
-	s.log.pid(pid, c)
-	s.log.ok(pid, c, decision)
-	s.sessions.mu.Unlock()
-
 	unix.Close(c.fd)
 	s.countsChanged()
 	s.pause.succeeded()
 }
 
-// spawn starts the program with three descriptors and no other. It is the one
+// run starts a program and has its end noticed, but not before known has
+// noted, and said, that it runs: so the lines of a session come in order. The
+// lock of the sessions is held then, and known owns the pidfd. It is the one
 // place where a process begins.
-func (p Program) spawn(env []string, stdin, stdout, stderr int) (pid int, err error) {
-	return syscall.ForkExec(p.Path, p.Args, &syscall.ProcAttr{
-		Env:   env,
-		Files: []uintptr{uintptr(stdin), uintptr(stdout), uintptr(stderr)},
-	})
+func (s *Server) run(p Program, env []string, files [3]int, known func(spawn.Process)) error {
+	s.sessions.begin()
+	process, err := s.spawner.Start(spawn.Command{Path: p.Path, Args: p.Args, Env: env, Files: files})
+	s.sessions.mu.Lock()
+	defer s.sessions.mu.Unlock()
+	s.sessions.starting--
+	if err != nil {
+		return err
+	}
+	if err := s.reaper.add(process.PID, process.PIDFD); err != nil {
+		_ = unix.PidfdSendSignal(process.PIDFD, unix.SIGKILL, nil, 0) // it is a stray now
+		unix.Close(process.PIDFD)
+		return err
+	}
+	known(process)
+	return nil
 }
 
-// spawnFailed closes the connection, so that the client need not wait, and
-// where the system is short of something lets all loops wait instead.
-func (s *Server) spawnFailed(c *connection, err error) {
+// notStarted returns what to say of a program that was not started, and where
+// the system is short of something lets all loops wait.
+func (s *Server) notStarted(err error) error {
 	switch {
-	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.ENOMEM),
+	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.ENOMEM), errors.Is(err, unix.ENOSPC),
 		errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
 		s.pause.failed()
-		s.drop(c, fmt.Errorf("unable to fork: %s", errno.Text(err)))
-	default:
-		s.drop(c, fmt.Errorf("unable to run %s: %s", s.Program.Args[0], errno.Text(err)))
+		return fmt.Errorf("unable to fork: %s", errno.Text(err))
 	}
+	return fmt.Errorf("unable to run %s: %s", s.Program.Args[0], errno.Text(err))
 }

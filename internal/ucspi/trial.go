@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"ucspid/internal/spawn"
 )
 
 // maxComplaint is how much is heard of a program on trial.
@@ -23,7 +25,7 @@ func (s *Server) Try(ctx context.Context, program Program) error {
 		return err
 	}
 	defer ours.Close()
-	pid, ended, err := s.startTrial(program, theirs)
+	one, err := s.startTrial(program, theirs)
 	theirs.Close()
 	if err != nil {
 		return fmt.Errorf("%s: %w", program.Path, err)
@@ -34,18 +36,20 @@ func (s *Server) Try(ctx context.Context, program Program) error {
 		said <- strings.TrimSpace(string(text))
 	}()
 	select {
-	case status := <-ended:
+	case status := <-one.ended:
 		_ = ours.SetReadDeadline(time.Now().Add(time.Second)) // somebody else may hold the other end
-		return verdictOf(program, status, <-said)
+		return verdictOf(program, status, one.process.Failed(), <-said)
 	case <-ctx.Done():
-		_ = unix.Kill(pid, unix.SIGKILL)
-		<-ended
+		_ = unix.Kill(one.process.PID, unix.SIGKILL)
+		<-one.ended
 		return fmt.Errorf("%s: %w", program.Path, context.Cause(ctx))
 	}
 }
 
-func verdictOf(program Program, status unix.WaitStatus, said string) error {
+func verdictOf(program Program, status unix.WaitStatus, failed error, said string) error {
 	switch {
+	case failed != nil:
+		return fmt.Errorf("%s: %w", program.Path, failed)
 	case status.Exited() && status.ExitStatus() == 0:
 		return nil
 	case said != "":
@@ -56,21 +60,24 @@ func verdictOf(program Program, status unix.WaitStatus, said string) error {
 	return fmt.Errorf("%s: exit code %d", program.Path, status.ExitStatus())
 }
 
+// trial is a program that serves nobody.
+type trial struct {
+	process spawn.Process
+	ended   chan unix.WaitStatus
+}
+
 // startTrial starts the program with nothing to read, and output as what it
 // writes to.
-func (s *Server) startTrial(program Program, output *os.File) (pid int, ended chan unix.WaitStatus, err error) {
+func (s *Server) startTrial(program Program, output *os.File) (one trial, err error) {
 	null, err := os.Open(os.DevNull)
 	if err != nil {
-		return 0, nil, err
+		return trial{}, err
 	}
 	defer null.Close()
-	s.sessions.mu.Lock()
-	defer s.sessions.mu.Unlock()
-	pid, err = program.spawn(program.Env, int(null.Fd()), int(output.Fd()), int(output.Fd()))
-	if err != nil {
-		return 0, nil, err
-	}
-	ended = make(chan unix.WaitStatus, 1)
-	s.sessions.trials[pid] = ended
-	return pid, ended, nil
+	files := [3]int{int(null.Fd()), int(output.Fd()), int(output.Fd())}
+	err = s.run(program, program.Env, files, func(p spawn.Process) {
+		one = trial{p, make(chan unix.WaitStatus, 1)}
+		s.sessions.trials[p.PID] = one
+	})
+	return one, err
 }
