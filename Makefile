@@ -2,7 +2,8 @@
 #
 #   make run          the main job: serve SMTP on 127.0.0.1:2525
 #   make test         all tests; installs what they need with apt-get, when root
-#   make faults       each system call of a session fails in every way it can, under strace(1)
+#   make faults       each system call of a session fails in every way it can, under strace(1);
+#                     make test has each of them fail in one way
 #   make test-matrix  the scenarios on older and newer Debians, for docs/matrix.md
 #   make bench        how fast it is, beside tcpserver and others; BENCH=deny: only that part,
 #                     REPORT=docs: writes docs/benchmarks.md
@@ -50,7 +51,7 @@ test:
 	@test/all
 
 faults:
-	$(GO) test -race -tags faults -timeout 10m -run TestFaults ./cmd/ucspid
+	$(GO) test -race -tags faults -timeout 20m -run TestFaults $(FAULTS) ./cmd/ucspid
 
 test-matrix:
 	@test/matrix

@@ -47,7 +47,7 @@ func store(f *os.File) error {
 	if !IsService() {
 		return nil
 	}
-	if err := notifyWith("FDSTORE=1\nFDNAME="+stateName, f); err != nil {
+	if err := notify("FDSTORE=1\nFDNAME="+stateName, f); err != nil {
 		return fmt.Errorf("state: %w", err)
 	}
 	return barrier(storePatience)
@@ -64,7 +64,7 @@ func barrier(patience time.Duration) error {
 		return err
 	}
 	defer ours.Close()
-	err = notifyWith("BARRIER=1", theirs)
+	err = notify("BARRIER=1", theirs)
 	theirs.Close()
 	if err != nil {
 		return err
@@ -76,17 +76,4 @@ func barrier(patience time.Duration) error {
 		return fmt.Errorf("systemd: no answer for %v", patience)
 	}
 	return nil
-}
-
-// notifyWith sends a message and a descriptor to systemd (sd_notify(3)), which
-// package daemon cannot.
-func notifyWith(message string, f *os.File) error {
-	socket, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(socket)
-	// A name that begins with @ is an abstract one, here as there.
-	address := &unix.SockaddrUnix{Name: os.Getenv("NOTIFY_SOCKET")}
-	return unix.Sendmsg(socket, []byte(message), unix.UnixRights(int(f.Fd())), address, unix.MSG_NOSIGNAL)
 }

@@ -58,7 +58,7 @@ func BenchmarkFile(b *testing.B) {
 	overwrite(b, f.Path, allowAll())
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := f.Database(); err != nil {
+		if _, err := f.Database(time.Now()); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -7,7 +7,7 @@
 //
 //	file := policy.File{Path: "/etc/tcp.smtp.cdb"}
 //	...
-//	rules, err := file.Database()
+//	rules, err := file.Database(time.Now())
 //	...
 //	decision, err := policy.Decide(policy.Peer{IP: ip}, rules)
 //

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"ucspid/policy"
 )
@@ -58,7 +59,7 @@ func ExampleFile() {
 			log.Fatal(err)
 		}
 
-		database, err := file.Database()
+		database, err := file.Database(time.Now())
 		if err != nil {
 			log.Fatal(err) // nobody may be let in
 		}

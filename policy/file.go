@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // maxFileSize bounds what a rules file may take of the memory, in bytes: room
@@ -30,30 +31,46 @@ type File struct {
 	err      error
 }
 
-// Database returns the rules as they are in the file now. An error means that
-// nobody may be let in by this file; it does not repeat the path.
-func (f *File) Database() (*Database, error) {
+// Database returns the rules as they are in the file now, which is the time of
+// the call. An error means that nobody may be let in by this file; it does not
+// repeat the path.
+func (f *File) Database(now time.Time) (*Database, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	now, err := identify(f.Path)
+	present, err := identify(f.Path)
 	if errors.Is(err, fs.ErrNotExist) && f.Optional {
 		return &Database{}, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	if now != f.seen {
+	if present != f.seen {
 		f.seen, f.database, f.err = load(f.Path)
+		if !f.seen.settled(now) {
+			f.seen = identity{}
+		}
 	}
 	return f.database, f.err
 }
 
-// identity changes whenever a file is replaced or written to. The zero
-// identity belongs to no file.
+// identity changes whenever a file that has settled is replaced or written to.
+// The zero identity belongs to no file.
 type identity struct {
 	dev, inode   uint64
 	size         int64
 	mtime, ctime syscall.Timespec
+}
+
+// clockTick is twice the longest tick of a kernel's clock (CONFIG_HZ=100), in
+// which many file systems, and before Linux 6.13 all of them, stamp files.
+const clockTick = 20 * time.Millisecond
+
+// settled tells whether whoever writes to the file from now on is sure to
+// change its identity, which within a tick of the last change is not so. What
+// counts is ctime, for anybody can set mtime. A file from the future is never
+// sure: now may lie a while back.
+func (i identity) settled(now time.Time) bool {
+	return now.Sub(time.Unix(i.ctime.Unix())) >= clockTick
 }
 
 func identityOf(st *syscall.Stat_t) identity {
@@ -74,8 +91,9 @@ func (i identity) sameContent(now identity) bool {
 }
 
 // load reads and checks a file. What it found, an error too, holds as long as
-// the file keeps the identity; it is zero when the file was not read to the
-// end or was written to meanwhile, so that the next call tries again.
+// the file keeps the identity, once that has settled; it is zero when the file
+// was not read to the end or was written to meanwhile, so that the next call
+// tries again.
 func load(path string) (identity, *Database, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a fifo must not hold us up
 	if err != nil {

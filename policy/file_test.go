@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -19,7 +21,7 @@ import (
 
 // ask returns what the rules in the file say of a peer now.
 func ask(f *policy.File) (policy.Verdict, error) {
-	d, err := f.Database()
+	d, err := f.Database(time.Now())
 	if err != nil {
 		return policy.Deny, err
 	}
@@ -38,7 +40,7 @@ func says(t failer, f *policy.File, want policy.Verdict) {
 // fails makes sure that there are no rules to be had, and returns why.
 func fails(t failer, f *policy.File) error {
 	t.Helper()
-	d, err := f.Database()
+	d, err := f.Database(time.Now())
 	if d != nil || err == nil {
 		t.Fatalf("Database = %v, %v, want nil and an error", d, err)
 	}
@@ -189,7 +191,7 @@ func TestAFileThatMayNotBeReadDeniesEvenWhenItIsOptional(t *testing.T) {
 	check(t, os.Chmod(path, 0))
 	asNobody(t, func() {
 		for _, f := range []*policy.File{{Path: path}, {Path: path, Optional: true}} {
-			if d, err := f.Database(); d != nil || !errors.Is(err, fs.ErrPermission) {
+			if d, err := f.Database(time.Now()); d != nil || !errors.Is(err, fs.ErrPermission) {
 				t.Errorf("Optional %v: Database = %v, %v, want permission denied", f.Optional, d, err)
 			}
 		}
@@ -204,7 +206,7 @@ func TestRulesThatMayNoLongerBeReadNoLongerCount(t *testing.T) {
 
 	check(t, os.Chmod(path, 0))
 	asNobody(t, func() {
-		if d, err := f.Database(); d != nil || !errors.Is(err, fs.ErrPermission) {
+		if d, err := f.Database(time.Now()); d != nil || !errors.Is(err, fs.ErrPermission) {
 			t.Errorf("Database = %v, %v, want permission denied", d, err)
 		}
 	})
@@ -219,7 +221,7 @@ func TestADirectoryThatMayNotBeSearchedDenies(t *testing.T) {
 	t.Cleanup(func() { os.Chmod(filepath.Dir(path), 0o755) })
 	asNobody(t, func() {
 		f := &policy.File{Path: path, Optional: true}
-		if d, err := f.Database(); d != nil || !errors.Is(err, fs.ErrPermission) {
+		if d, err := f.Database(time.Now()); d != nil || !errors.Is(err, fs.ErrPermission) {
 			t.Errorf("Database = %v, %v, want permission denied", d, err)
 		}
 	})
@@ -266,13 +268,38 @@ func TestAFileThatIsRenamedOverItCountsAtOnce(t *testing.T) {
 }
 
 func TestAFileThatIsOverwrittenCountsAtOnce(t *testing.T) {
-	f := &policy.File{Path: rulesFile(t)}
-	for range 50 {
-		overwrite(t, f.Path, allowAll())
-		says(t, f, policy.Allow)
-		overwrite(t, f.Path, denyAll())
-		says(t, f, policy.Deny)
+	for name, dir := range map[string]func(testing.TB) string{"tmp": testing.TB.TempDir, "ramfs": ramfs} {
+		t.Run(name, func(t *testing.T) {
+			f := &policy.File{Path: filepath.Join(dir(t), "tcp.smtp.cdb")}
+			allow, deny := cdbmake([]entry{{"9.", ""}}, 2), denyAll()
+			if len(allow) != len(deny) {
+				t.Fatal("they differ in size: that may tell one from the other")
+			}
+			for range 50 { // faster than a file system's clock
+				overwrite(t, f.Path, allow)
+				says(t, f, policy.Allow)
+				overwrite(t, f.Path, deny)
+				says(t, f, policy.Deny)
+			}
+		})
 	}
+}
+
+// ramfs returns the directory of a file system that has only the kernel's
+// coarse clock, as all of them had before Linux 6.13. It needs no place to be
+// mounted at.
+func ramfs(t testing.TB) string {
+	t.Helper()
+	made, err := unix.Fsopen("ramfs", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		t.Skipf("only root may mount a ramfs: %v", err)
+	}
+	defer unix.Close(made)
+	check(t, unix.FsconfigCreate(made))
+	dir, err := unix.Fsmount(made, unix.FSMOUNT_CLOEXEC, 0)
+	check(t, err)
+	t.Cleanup(func() { unix.Close(dir) })
+	return fmt.Sprintf("/proc/self/fd/%d", dir)
 }
 
 func TestASymlinkThatPointsElsewhereCountsAtOnce(t *testing.T) {
@@ -331,32 +358,70 @@ func TestAFileThatGoesBadDeniesUntilItIsGoodAgain(t *testing.T) {
 	}
 }
 
+// databaseAt returns the rules in the file as they are so long after it was
+// last changed.
+func databaseAt(t *testing.T, f *policy.File, age time.Duration) (*policy.Database, error) {
+	t.Helper()
+	var st unix.Stat_t
+	check(t, unix.Stat(f.Path, &st))
+	return f.Database(time.Unix(st.Ctim.Unix()).Add(age))
+}
+
 func TestAFileIsReadOnceUntilItChanges(t *testing.T) {
 	f := &policy.File{Path: rulesFile(t)}
 	replace(t, f.Path, mailServer(t))
-	first, err := f.Database()
+	first, err := databaseAt(t, f, time.Second)
 	check(t, err)
-	second, err := f.Database()
-	check(t, err)
-	if first != second {
-		t.Error("it was read again although nothing had changed")
+	for _, age := range []time.Duration{time.Second, 0, -time.Hour} {
+		if again, err := databaseAt(t, f, age); again != first || err != nil {
+			t.Errorf("it was read again although nothing had changed: %v", err)
+		}
 	}
 
 	replace(t, f.Path, mailServer(t))
-	third, err := f.Database()
+	second, err := databaseAt(t, f, time.Second)
 	check(t, err)
-	if third == first {
+	if second == first {
 		t.Error("it was not read again although it was replaced")
 	}
 	// Whoever still holds the old rules can go on with them.
 	findsWhatIsThere(t, first, mailServer(t))
 }
 
+func TestAFileIsReadAgainWhileItsTimeMayBeThatOfTheNextChange(t *testing.T) {
+	const tick = 10 * time.Millisecond // of the kernel's coarse clock, at 100 Hz
+	for _, age := range []time.Duration{0, tick, -tick, -time.Hour} {
+		f := &policy.File{Path: rulesFile(t)}
+		replace(t, f.Path, mailServer(t))
+		first, err := databaseAt(t, f, age)
+		check(t, err)
+		second, err := databaseAt(t, f, 2*tick)
+		check(t, err)
+		if first == second {
+			t.Errorf("what was read %v after the last change was believed for ever", age)
+		}
+		if third, err := databaseAt(t, f, time.Hour); third != second || err != nil {
+			t.Errorf("it was read again although it had settled: %v", err)
+		}
+	}
+}
+
+func TestToAskForAFileThatHasNotChangedIsOneAllocation(t *testing.T) {
+	f := &policy.File{Path: rulesFile(t)}
+	overwrite(t, f.Path, allowAll())
+	later := time.Now().Add(time.Second)
+	_, err := f.Database(later)
+	check(t, err)
+	if n := testing.AllocsPerRun(100, func() { _, _ = f.Database(later) }); n > 1 { // of the path, for stat(2)
+		t.Errorf("%v allocations", n)
+	}
+}
+
 func TestABadFileIsReadOnceUntilItChanges(t *testing.T) {
 	f := &policy.File{Path: rulesFile(t)}
 	replace(t, f.Path, mailServer(t)[:2500])
-	first := fails(t, f)
-	if second := fails(t, f); first != second {
+	_, first := databaseAt(t, f, time.Second)
+	if _, second := databaseAt(t, f, time.Second); first == nil || first != second {
 		t.Errorf("it was read again: %v, and then %v", first, second)
 	}
 }
@@ -377,7 +442,7 @@ func TestAFileThatIsReplacedAllTheTimeIsAlwaysThere(t *testing.T) {
 	for range 4 {
 		wait.Go(func() {
 			for {
-				d, err := f.Database()
+				d, err := f.Database(time.Now())
 				if err != nil {
 					t.Errorf("Database: %v", err)
 					return

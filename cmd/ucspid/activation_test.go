@@ -215,7 +215,7 @@ func TestLogReaderThatStalls(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(string(rest), "lines left out: the log is read too slowly") {
+	if !strings.Contains(string(rest), "lines left out: the log did not take them") {
 		t.Error("nothing is said of the lines left out")
 	}
 }

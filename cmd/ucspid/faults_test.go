@@ -22,10 +22,13 @@ import (
 )
 
 // faults are the system calls of a session's life, in their order, and how
-// each may fail: strace(1) has it fail in the running server.
+// each may fail: strace(1) has it fail in the running server. close(2) is not
+// among them: what strace fails is not done, so the descriptor would stay. What
+// becomes of the journal's socket is shown by test/15-systemd-faults.
 var faults = []failure{
 	{call: "accept4", lasts: "EMFILE ENFILE ENOBUFS ENOMEM", passes: "ECONNABORTED EINTR EPROTO EPERM ENETDOWN EHOSTUNREACH"},
 	{call: "ppoll", passes: "EINTR ENOMEM"},
+	{call: "epoll_pwait", passes: "EINTR"},
 	{call: "setsockopt", lasts: "ENOBUFS ENOMEM ENOPROTOOPT EINVAL"},
 	{call: "getsockname", lasts: "ENOBUFS EINVAL"},
 	{call: "sendmsg", lasts: "EPIPE ECONNRESET EAGAIN ENOBUFS ENOMEM"},
@@ -38,6 +41,9 @@ var faults = []failure{
 	{call: "execve", lasts: "ENOENT EACCES EAGAIN EIO ELOOP EMFILE ENFILE ENOEXEC ENOMEM ETXTBSY E2BIG"},
 	{call: "wait4", passes: "EINTR"},
 	{call: "write", on: stderrOf, lasts: "EIO EAGAIN ENOSPC EPIPE", passes: "EINTR"},
+	{call: "socket", lasts: "EMFILE ENFILE ENOBUFS ENOMEM"}, // to systemd, as the next ones; so is sendmsg
+	{call: "epoll_ctl", lasts: "ENOMEM ENOSPC"},
+	{call: "connect", lasts: "ECONNREFUSED ENOENT EACCES EAGAIN"},
 }
 
 // failure is a system call that fails.
@@ -46,6 +52,34 @@ type failure struct {
 	on     func(*server) string // the only file that is meant, nil for every one
 	lasts  string               // the errors that may come again and again
 	passes string               // those that are over with one connection, or one signal
+}
+
+// way is how a call fails.
+type way struct {
+	errno string
+	once  bool // in each thread
+}
+
+func (w way) String() string {
+	if w.once {
+		return w.errno + "/once"
+	}
+	return w.errno
+}
+
+// ways are all of them, or with -short one.
+func (f failure) ways() []way {
+	var all []way
+	for _, errno := range strings.Fields(f.lasts) {
+		all = append(all, way{errno, false}, way{errno, true})
+	}
+	for _, errno := range strings.Fields(f.passes) {
+		all = append(all, way{errno, true})
+	}
+	if testing.Short() {
+		return all[:1]
+	}
+	return all
 }
 
 func rulesOf(s *server) string { return s.cmd.Args[len(s.cmd.Args)-2] }
@@ -62,44 +96,65 @@ func stderrOf(s *server) string {
 // They may be turned away, but whoever comes afterwards is served, and nothing
 // is left behind.
 func TestFaults(t *testing.T) {
+	needStrace(t)
+	for _, f := range faults {
+		for _, w := range f.ways() {
+			t.Run(f.call+"/"+w.String(), func(t *testing.T) { f.befall(t, w) })
+		}
+	}
+}
+
+// TestFaultsDelayTheStatus has systemd not hear of the last change. It does
+// later, and without another change.
+func TestFaultsDelayTheStatus(t *testing.T) {
+	needStrace(t)
+	systemd := newSystemd(t)
+	s := startOn(t, []string{"127.0.0.1:0"}, append(os.Environ(), "NOTIFY_SOCKET="+systemd.path),
+		"-vRHl0", "-x", compiled(t, ":deny\n"), "cat")
+	s.answer("127.0.0.1")
+	systemd.await(t, "STATUS=0/40 sessions; 1 denied")
+	trace := s.inject("connect", way{errno: "ECONNREFUSED"}, "")
+	s.answer("127.0.0.1")
+	trace.end()
+	systemd.await(t, "STATUS=0/40 sessions; 2 denied")
+}
+
+func needStrace(t *testing.T) {
+	t.Helper()
 	if _, err := exec.LookPath("strace"); err != nil {
 		missing(t, "strace is not installed")
 	}
 	if os.Geteuid() != 0 {
 		missing(t, "only root may surely trace another process")
 	}
-	for _, f := range faults {
-		for _, errno := range strings.Fields(f.lasts) {
-			t.Run(f.call+"/"+errno+"/once", func(t *testing.T) { f.befall(t, errno, true) })
-			t.Run(f.call+"/"+errno, func(t *testing.T) { f.befall(t, errno, false) })
-		}
-		for _, errno := range strings.Fields(f.passes) {
-			t.Run(f.call+"/"+errno+"/once", func(t *testing.T) { f.befall(t, errno, true) })
-		}
-	}
 }
 
-// faultSlots are so few that one which is lost will be missed.
-const faultSlots = 3
+const (
+	faultSlots   = 3  // so few that one which is lost will be missed
+	faultClients = 12 // at once: more than are dropped in as many lines
+)
 
 // befall has the call fail in a server, once in each thread or until enough
 // clients have come.
-func (f failure) befall(t *testing.T, errno string, once bool) {
+func (f failure) befall(t *testing.T, w way) {
 	t.Parallel()
 	rules := compiled(t, ":allow\n")
-	s := start(t, "-vDRHl0", "-c", strconv.Itoa(faultSlots), "-B", "hello\n", "-x", rules, "cat")
-	s.await(`^ucspid: status: 0/`)
-	descriptors := s.descriptors()
+	systemd := newSystemd(t)
+	s := startOn(t, []string{"127.0.0.1:0"}, append(os.Environ(), "NOTIFY_SOCKET="+systemd.path),
+		"-vDRHl0", "-c", strconv.Itoa(faultSlots), "-B", "hello\n", "-x", rules, "cat")
+	empty := fmt.Sprintf("STATUS=0/%d sessions; 0 denied", faultSlots)
 	s.serveAll()
+	systemd.await(t, empty)
+	descriptors := s.descriptors()
 
 	recompile(t, rules, "127.:allow\n") // so that they are read again
-	trace := s.inject(f.call, errno, f.path(s), once)
+	trace := s.inject(f.call, w, f.path(s))
 	var clients []net.Conn
-	for range 3 * faultSlots {
+	for range faultClients {
 		clients = append(clients, s.connect("127.0.0.1"))
 		_ = clients[len(clients)-1].(*net.TCPConn).CloseWrite()
 	}
-	if f.call == "accept4" && !once {
+	if f.call == "accept4" && !w.once {
 		s.idlesWithoutAccept()
 		trace.end()
 		leave(t, clients)
@@ -110,11 +165,13 @@ func (f failure) befall(t *testing.T, errno string, once bool) {
 	}
 
 	s.serveAll()
-	s.eventually("no descriptor is left", func() bool { return s.descriptors() == descriptors })
+	systemd.await(t, empty)
+	s.eventually("no descriptor is left", func() bool { return s.descriptors() <= descriptors })
 	s.childless()
 	if code := s.stop(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
+	s.complainsInMeasure()
 }
 
 func (f failure) path(s *server) string {
@@ -128,6 +185,7 @@ func (f failure) path(s *server) string {
 func leave(t *testing.T, clients []net.Conn) {
 	t.Helper()
 	for _, conn := range clients {
+		_ = conn.SetDeadline(time.Now().Add(patience)) // each may have to wait for a pause
 		readAll(t, conn)
 		conn.Close()
 	}
@@ -166,10 +224,10 @@ type tracer struct {
 
 // inject has a system call of the server fail, on every file or on the one of
 // that path.
-func (s *server) inject(call, errno, path string, once bool) *tracer {
+func (s *server) inject(call string, w way, path string) *tracer {
 	s.t.Helper()
-	injection := "inject=" + call + ":error=" + errno
-	if once {
+	injection := "inject=" + call + ":error=" + w.errno
+	if w.once {
 		injection += ":when=1"
 	}
 	tr := &tracer{server: s, output: filepath.Join(s.t.TempDir(), "trace")}
@@ -221,6 +279,59 @@ func (s *server) idlesWithoutAccept() {
 	}
 	if n := strings.Count(text, "unable to accept"); n > 1+int(took/time.Second) {
 		s.t.Errorf("%d complaints in %v", n, took)
+	}
+}
+
+// complainsInMeasure wants no more lines for one reason to drop a connection
+// than there are in a minute.
+func (s *server) complainsInMeasure() {
+	s.t.Helper()
+	lines := make(map[string]int)
+	for line := range strings.Lines(s.whole()) {
+		if strings.Contains(line, "dropping connection") {
+			lines[line]++
+		}
+	}
+	for line, n := range lines {
+		if n > 10 {
+			s.t.Errorf("%d times %q", n, line)
+		}
+	}
+}
+
+// systemd is the socket that a service tells its state to.
+type systemd struct {
+	path  string
+	heard transcript // a message a line
+}
+
+func newSystemd(t *testing.T) *systemd {
+	t.Helper()
+	sd := &systemd{path: filepath.Join(t.TempDir(), "notify")}
+	sd.heard.init()
+	socket, err := net.ListenPacket("unixgram", sd.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { socket.Close() })
+	go func() {
+		message := make([]byte, 1<<10)
+		for {
+			n, _, err := socket.ReadFrom(message)
+			if err != nil {
+				return
+			}
+			_, _ = sd.heard.Write(append(message[:n], '\n'))
+		}
+	}()
+	return sd
+}
+
+// await waits until that is the last message.
+func (sd *systemd) await(t *testing.T, message string) {
+	t.Helper()
+	if text, is := sd.heard.await(func(text string) bool { return strings.HasSuffix(text, message+"\n") }); !is {
+		t.Fatalf("the last message is not %q:\n%s", message, text)
 	}
 }
 

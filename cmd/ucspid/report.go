@@ -30,16 +30,20 @@ func (s *status) note(remark string) {
 	s.noted <- remark
 }
 
-// statusPause keeps PID 1 from hearing more than one status a second.
-const statusPause = time.Second
+// notifyPause keeps PID 1 from hearing more than one status a second, or being
+// tried more often while it cannot be told.
+const notifyPause = time.Second
 
 // report shows the counts for as long as the process lives.
 func (s *status) report(server *ucspi.Server) {
 	remark := ""
 	for {
 		n := server.Counts()
-		_ = activation.Status(fmt.Sprintf("%d/%d sessions; %d denied%s%s", n.Sessions, n.Limit, n.Denied, refusals(n), remark))
-		time.Sleep(statusPause)
+		err := activation.Status(fmt.Sprintf("%d/%d sessions; %d denied%s%s", n.Sessions, n.Limit, n.Denied, refusals(n), remark))
+		time.Sleep(notifyPause)
+		if err != nil {
+			continue
+		}
 		select {
 		case <-server.Changed():
 		case text := <-s.noted:
@@ -71,9 +75,10 @@ func keepAlive(server *ucspi.Server, interval time.Duration) {
 		return
 	}
 	_ = activation.KeepAlive() // the process before may have been about to
-	for now := range time.Tick(interval / 2) {
-		if server.BusyFor(now) < interval {
-			_ = activation.KeepAlive()
+	for {
+		time.Sleep(interval / 2)
+		for server.BusyFor(time.Now()) < interval && activation.KeepAlive() != nil {
+			time.Sleep(min(notifyPause, interval/2))
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -40,7 +41,7 @@ func checkRules(rules *policy.File) error {
 	if rules == nil {
 		return nil
 	}
-	if _, err := rules.Database(); err != nil {
+	if _, err := rules.Database(time.Now()); err != nil {
 		return exit.Advise(fmt.Errorf("rules %s: %s", rules.Path, errno.Text(err)), "compile them: ucspidctl rules compile -o "+rules.Path+" FILE")
 	}
 	return nil
@@ -56,6 +57,10 @@ func serve(o *options, stdout, stderr io.Writer) error {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	if err := activation.Seal(); err != nil {
 		return exit.Retry(err)
+	}
+	// The programs have our user. They may neither trace us nor open our memory.
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return exit.Retry(os.NewSyscallError("prctl", err))
 	}
 	program, err := findProgram(o.program)
 	if err != nil {
@@ -98,7 +103,8 @@ func serve(o *options, stdout, stderr io.Writer) error {
 	d.adopt(inherited)
 	go d.status.report(d.server)
 	go keepAlive(d.server, watchdog)
-	if err := activation.Ready(); err != nil {
+	// Where nobody reads what systemd is to be told, there are clients all the same.
+	if err := activation.Ready(); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 		return exit.Retry(fmt.Errorf("systemd: ready: %w", err))
 	}
 	return d.run()

@@ -18,8 +18,8 @@ import (
 // What the program says while it serves goes through here: to the journal as
 // native entries where stderr is connected to it, else to stderr, an event a
 // line with the program's name before it. Whoever has something to say never
-// waits: when the reader is too slow, lines are left out, counted, and the
-// count is said.
+// waits: when the reader is too slow, or gone, lines are left out, counted, and
+// the count is said.
 
 const (
 	voiceQueue    = 4096            // events
@@ -63,20 +63,27 @@ func (v *voice) send(e ucspi.Event) {
 	}
 }
 
-func (v *voice) run(say func(ucspi.Event)) {
+func (v *voice) run(say func(ucspi.Event) error) {
 	defer close(v.done)
 	for u := range v.queue {
 		if u.said != nil {
 			close(u.said)
 			continue
 		}
-		say(u.event)
-		if n := v.lost.Swap(0); n > 0 {
-			say(ucspi.Event{
-				Name: "lost", Warning: true, Count: int(n),
-				Line: fmt.Sprintf("warning: %d lines left out: the log is read too slowly", n),
-			})
+		if err := say(u.event); err != nil {
+			v.lost.Add(1)
+			continue
 		}
+		if n := v.lost.Swap(0); n > 0 && say(leftOut(n)) != nil {
+			v.lost.Add(n)
+		}
+	}
+}
+
+func leftOut(n uint64) ucspi.Event {
+	return ucspi.Event{
+		Name: "lost", Warning: true, Count: int(n),
+		Line: fmt.Sprintf("warning: %d lines left out: the log did not take them", n),
 	}
 }
 
@@ -114,18 +121,19 @@ func (v *voice) close() {
 	}
 }
 
-func sayText(w io.Writer) func(ucspi.Event) {
-	return func(e ucspi.Event) {
-		_, _ = io.WriteString(w, "ucspid: "+strings.ReplaceAll(e.Line, "\n", "\nucspid: ")+"\n")
+func sayText(w io.Writer) func(ucspi.Event) error {
+	return func(e ucspi.Event) error {
+		_, err := io.WriteString(w, "ucspid: "+strings.ReplaceAll(e.Line, "\n", "\nucspid: ")+"\n")
+		return err
 	}
 }
 
-func sayJournal(e ucspi.Event) {
+func sayJournal(e ucspi.Event) error {
 	priority := activation.Info
 	if e.Warning {
 		priority = activation.Warning
 	}
-	_ = activation.Journal(e.Line, priority, journalFields(e))
+	return activation.Journal(e.Line, priority, journalFields(e))
 }
 
 // messageIDs are what packaging/ucspid.catalog knows the events by. An id is
@@ -139,6 +147,7 @@ var messageIDs = [...]struct{ event, id string }{
 	{"flood", "a04fa84f775e4a42be21f1b9fa11dc0d"},
 	{"end", "b119b98219584c68a58dfabf1b9d8037"},
 	{"drop", "4660870890784e6e8e49a05cc4b94e9b"},
+	{"drops", "6ed46e1c52ca41549f5ce929b4120e9d"},
 	{"accept", "7f85cc800617468eb7742838e1ee81b4"},
 	{"start", "5d1ac92ae115422f91997d4f6efbce4c"},
 	{"sandbox", "5dbdf205a27343c2b1599a71bafd04e2"},

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -103,6 +104,7 @@ var typical = map[string]ucspi.Event{
 	"flood":   {Name: "flood", Count: 1, Duration: time.Minute},
 	"end":     {Name: "end", PID: 1, Remote: there, Duration: time.Second},
 	"drop":    {Name: "drop", Remote: there, Reason: "x"},
+	"drops":   {Name: "drops", Reason: "x", Count: 1, Duration: time.Minute},
 	"accept":  {Name: "accept", Reason: "x"},
 	"start":   {Name: "start", Reason: "x"},
 	"sandbox": {Name: "sandbox", Reason: "x"},
@@ -207,6 +209,58 @@ func TestFieldsOfAnEntry(t *testing.T) {
 		if diff := cmp.Diff(test.want, journalFields(test.event)); diff != "" {
 			t.Errorf("%s (-want +got)\n%s", test.event.Name, diff)
 		}
+	}
+}
+
+// brokenLog is a log that takes nothing until it is mended.
+type brokenLog struct {
+	text   strings.Builder
+	mended bool
+}
+
+func (l *brokenLog) Write(p []byte) (int, error) {
+	if !l.mended {
+		return 0, syscall.EIO
+	}
+	return l.text.Write(p)
+}
+
+func TestLinesThatTheLogDidNotTakeAreCounted(t *testing.T) {
+	var log brokenLog
+	v := newVoice(&log, ucspi.Verbose)
+	for range 3 {
+		v.send(ucspi.Event{Name: "status", Line: "status: 0/40"})
+	}
+	v.flush()
+	log.mended = true
+	v.send(ucspi.Event{Name: "status", Line: "status: 1/40"})
+	v.close()
+	want := "ucspid: status: 1/40\nucspid: warning: 3 lines left out: the log did not take them\n"
+	if diff := cmp.Diff(want, log.text.String()); diff != "" {
+		t.Errorf("the log (-want +got)\n%s", diff)
+	}
+}
+
+// TestDropsAreCounted has the rules be broken for long: what is not said one by
+// one is said as a number, at the latest when the server stops.
+func TestDropsAreCounted(t *testing.T) {
+	path := compiled(t, "")
+	s := start(t, "-RHl0", "-x", path, "true")
+	if err := os.Truncate(path, 1); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 17 {
+		s.answer(fmt.Sprintf("127.0.0.%d", i+1))
+	}
+	if code := s.stop(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	log := s.whole()
+	if n := strings.Count(log, "ucspid: warning: dropping connection, unable to read "); n != 10 {
+		t.Errorf("%d connections have a line", n)
+	}
+	if line := regexp.MustCompile(`(?m)^ucspid: warning: dropped 7 more connections in [0-9]+ s, unable to read .*: corrupt cdb: .*$`); !line.MatchString(log) {
+		t.Errorf("the others are not counted:\n%s", log)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
@@ -49,7 +50,7 @@ func readRules(path string) (*policy.Ruleset, error) {
 
 // readDatabase reads compiled rules.
 func readDatabase(path string) (*policy.Database, error) {
-	rules, err := (&policy.File{Path: path}).Database()
+	rules, err := (&policy.File{Path: path}).Database(time.Now())
 	if err != nil {
 		return nil, exit.Retry(unreadable(path, err))
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"time"
 
 	"ucspid/internal/errno"
 	"ucspid/internal/exit"
@@ -28,7 +29,7 @@ func tcprulescheck(args []string, getenv func(string) (string, bool), stdout, st
 	if err != nil {
 		return die(err.Error())
 	}
-	rules, err := (&policy.File{Path: args[0]}).Database()
+	rules, err := (&policy.File{Path: args[0]}).Database(time.Now())
 	if err != nil {
 		return die(fmt.Sprintf("unable to read %s: %s", args[0], errno.Text(err)))
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -118,7 +119,7 @@ func (s *Server) rules() (*policy.Database, error) {
 	if s.Rules == nil {
 		return &policy.Database{}, nil
 	}
-	rules, err := s.Rules.Database()
+	rules, err := s.Rules.Database(time.Now())
 	if err != nil {
 		return nil, s.unreadable(err)
 	}

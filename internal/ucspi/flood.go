@@ -5,64 +5,71 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"ucspid/policy"
 )
 
-// A flood of denials does not flood the log. Of each source the first few of a
-// minute are said one by one; the rest is counted, and said in one line when
-// the minute is over. The minute is the same for all sources: it begins with
-// the first denial after the last one.
+// A flood does not flood the log, be it of denials or of connections that are
+// dropped because of an error. Of each source of denials, and of each reason to
+// drop, the first few of a minute are said one by one; the rest is counted, and
+// said in one line when the minute is over. The minute is the same for all: it
+// begins with the first of them after the last one.
 
 const (
 	floodMinute  = time.Minute
-	floodSingles = 10 // denials of a source that are said one by one
+	floodSingles = 10 // of a source, or for a reason, that are said one by one
 
 	// floodSources are told apart, in some 60 KB; the others are counted
 	// together. They are so few that the lines at the end of a minute have room
 	// in the queue of whoever says them.
 	floodSources = 1024
+
+	// floodReasons likewise. There are hardly more, but for rules that are
+	// broken, each time elsewhere.
+	floodReasons = 32
 )
 
 // floodWidth makes one source of an IPv4 address, or of the network in which an
 // IPv6 host can choose its address.
 func floodWidth() policy.Width { return policy.Width{IP4: 32, IP6: 64} }
 
-// flood counts the denials of a minute, whatever the reason. say must not wait.
+// flood counts what happens in a minute. say must not wait.
 type flood struct {
 	say func(Event)
 
-	mu     sync.Mutex
-	began  time.Time // the minute, zero while there is none
-	over   *time.Timer
-	denied map[netip.Prefix]int
-	others int // denials of sources that are not told apart
+	mu      sync.Mutex
+	began   time.Time // the minute, zero while there is none
+	over    *time.Timer
+	denied  tally[netip.Prefix]
+	dropped tally[string]
 }
 
-// single counts a denial of ip, and tells whether it is to be said by itself.
-func (f *flood) single(ip netip.Addr, now time.Time) bool {
+// singleDenial counts a denial of ip, whatever the reason, and tells whether it
+// is to be said by itself.
+func (f *flood) singleDenial(ip netip.Addr, now time.Time) bool {
 	source := floodWidth().Source(ip)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.began.IsZero() {
-		f.begin(now)
-	}
-	n, known := f.denied[source]
-	if !known && len(f.denied) == floodSources {
-		f.others++
-		return false
-	}
-	f.denied[source] = n + 1
-	return n < floodSingles
+	f.begin(now)
+	return f.denied.single(source, floodSources)
 }
 
+// singleDrop likewise counts a connection that is dropped for a reason.
+func (f *flood) singleDrop(reason string, now time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.begin(now)
+	return f.dropped.single(reason, floodReasons)
+}
+
+// begin begins a minute, unless there is one.
 func (f *flood) begin(now time.Time) {
-	f.began = now
-	f.over = time.AfterFunc(floodMinute, func() { f.end(time.Now()) })
-	if f.denied == nil {
-		f.denied = make(map[netip.Prefix]int)
+	if f.began.IsZero() {
+		f.began = now
+		f.over = time.AfterFunc(floodMinute, func() { f.end(time.Now()) })
 	}
 }
 
@@ -75,17 +82,46 @@ func (f *flood) end(now time.Time) {
 	}
 	f.over.Stop()
 	took := now.Sub(f.began)
-	for _, source := range slices.SortedFunc(maps.Keys(f.denied), netip.Prefix.Compare) {
-		if more := f.denied[source] - floodSingles; more > 0 {
-			f.say(flooded(source, more, took))
+	f.denied.end(netip.Prefix.Compare, func(source netip.Prefix, n int) { f.say(flooded(source, n, took)) })
+	f.dropped.end(strings.Compare, func(reason string, n int) { f.say(droppedMore(reason, n, took)) })
+	f.began = time.Time{}
+}
+
+// tally counts by kind, and without telling them apart those of other kinds.
+type tally[kind comparable] struct {
+	counts map[kind]int
+	others int
+}
+
+// single counts one of a kind, and tells whether it is to be said by itself.
+// Of most kinds it knows to tell them apart.
+func (t *tally[kind]) single(one kind, most int) bool {
+	n, known := t.counts[one]
+	if !known && len(t.counts) == most {
+		t.others++
+		return false
+	}
+	if t.counts == nil {
+		t.counts = make(map[kind]int)
+	}
+	t.counts[one] = n + 1
+	return n < floodSingles
+}
+
+// end says what was only counted, in order, the others last and as the zero
+// kind, and begins anew.
+func (t *tally[kind]) end(compare func(a, b kind) int, say func(one kind, n int)) {
+	for _, one := range slices.SortedFunc(maps.Keys(t.counts), compare) {
+		if more := t.counts[one] - floodSingles; more > 0 {
+			say(one, more)
 		}
 	}
-	if f.others > 0 {
-		f.say(flooded(netip.Prefix{}, f.others, took))
+	if t.others > 0 {
+		var zero kind
+		say(zero, t.others)
 	}
-	clear(f.denied)
-	f.others = 0
-	f.began = time.Time{}
+	clear(t.counts)
+	t.others = 0
 }
 
 // flooded is the event of denials that were only counted. Without a source they
@@ -98,6 +134,19 @@ func flooded(source netip.Prefix, n int, took time.Duration) Event {
 	return Event{
 		Name: "flood", Source: source, Count: n, Duration: took,
 		Line: fmt.Sprintf("flood: %d %s denied in %.0f s", n, who, took.Seconds()),
+	}
+}
+
+// droppedMore is the event of connections that were dropped and only counted.
+// Without a reason they are those for other reasons.
+func droppedMore(reason string, n int, took time.Duration) Event {
+	what, why := "more connections", reason
+	if reason == "" {
+		what, why = "connections", "for other reasons"
+	}
+	return Event{
+		Name: "drops", Warning: true, Reason: why, Count: n, Duration: took,
+		Line: fmt.Sprintf("warning: dropped %d %s in %.0f s, %s", n, what, took.Seconds(), why),
 	}
 }
 

@@ -2,6 +2,7 @@ package ucspi
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -98,6 +99,59 @@ func TestFloodIsSaidInOneLineAMinute(t *testing.T) {
 	})
 }
 
+func dropTimes(l *log, n int, reason string) {
+	for range n {
+		l.dropped(client("192.0.2.1"), errors.New(reason))
+	}
+}
+
+func TestDropsAreSaidInOneLineAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got said
+		l := got.log()
+		l.verbosity = ErrorsOnly
+		dropTimes(l, 10, "unable to print banner: broken pipe")
+		dropTimes(l, 1000, "unable to read /x: corrupt cdb")
+		for i := range 1000 {
+			dropTimes(l, 1, fmt.Sprintf("unable to fork: errno %d", i))
+		}
+		lines := got.take()
+		if n := len(lines); n != 10+10+floodReasons-2 {
+			t.Errorf("%d lines before the minute is over", n)
+		}
+		if want := "0 warning: dropping connection, unable to print banner: broken pipe"; lines[9] != want {
+			t.Errorf("%q, not %q", lines[9], want)
+		}
+		time.Sleep(2 * floodMinute)
+		synctest.Wait()
+		want := []string{
+			"60 warning: dropped 990 more connections in 60 s, unable to read /x: corrupt cdb",
+			"60 warning: dropped 970 connections in 60 s, for other reasons",
+		}
+		if diff := cmp.Diff(want, got.take()); diff != "" {
+			t.Errorf("after the minute (-want +got)\n%s", diff)
+		}
+
+		dropTimes(l, 12, "unable to fork: out of memory") // a new minute
+		l.flood.end(time.Now())                           // the server stops
+		lines = got.take()
+		if want := "120 warning: dropped 2 more connections in 0 s, unable to fork: out of memory"; len(lines) != 11 || lines[10] != want {
+			t.Errorf("%q, not %q as the eleventh", lines, want)
+		}
+	})
+}
+
+func TestNothingIsSaidOfDropsWhenQuiet(t *testing.T) {
+	var got said
+	l := got.log()
+	l.verbosity = Quiet
+	dropTimes(l, 1000, "unable to fork: out of memory")
+	l.flood.end(time.Now())
+	if lines := got.take(); len(lines) > 0 {
+		t.Errorf("said %q", lines)
+	}
+}
+
 func TestDenialsAreNotCountedWhereTheyAreNotSaid(t *testing.T) {
 	for _, verbosity := range []Verbosity{ErrorsOnly, Quiet} {
 		var got said
@@ -131,7 +185,7 @@ func TestMillionDenialsAreNoMillionLines(t *testing.T) {
 		for i := range uint32(million) {
 			var ip [4]byte
 			binary.BigEndian.PutUint32(ip[:], 10<<24+i%sources)
-			if f.single(netip.AddrFrom4(ip), now) {
+			if f.singleDenial(netip.AddrFrom4(ip), now) {
 				single++
 			}
 		}

@@ -17,8 +17,8 @@ import (
 // them: one event, one function, one line. A line has no program's name and
 // no newline; whoever sends it adds them. Bytes from outside go through
 // appendSafe or safeAddress. An error that concerns one connection is a
-// warning; events are said only when verbose, and denials not without end
-// (flood.go).
+// warning; events are said only when verbose; denials and warnings not without
+// end (flood.go).
 
 // Verbosity says how much is said.
 type Verbosity uint8
@@ -32,7 +32,7 @@ const (
 
 // Event is one thing that happened. Fields without a meaning for it are zero.
 type Event struct {
-	Name     string // status, pid, ok, deny, refuse, flood, end, drop, accept
+	Name     string // status, pid, ok, deny, refuse, flood, end, drop, drops, accept
 	Warning  bool
 	Line     string
 	Local    netip.AddrPort
@@ -44,12 +44,12 @@ type Event struct {
 	Reason   string        // of a denial, a refusal or a warning
 	PID      int           // of a session
 	Status   int           // raw wait status of an ended session
-	Duration time.Duration // of a session, or in which a flood was counted
+	Duration time.Duration // of a session, or in which others were counted
 	Adopted  bool          // the server before began the session
 	Sessions int           // programs running, of a status
 	Limit    int           // of a status
 	Source   netip.Prefix  // of a flood, an address or a network of IPv6
-	Count    int           // of a flood's denials
+	Count    int           // of a flood's denials, or of drops
 }
 
 // log says what happens, the events of one session in their order.
@@ -107,7 +107,7 @@ func (l *log) ok(pid int, c *connection, d policy.Decision) {
 // shownOut says what made makes of a connection that was not let in, unless it
 // is one of a flood.
 func (l *log) shownOut(c *connection, made func() Event) {
-	if l.verbosity == Verbose && l.flood.single(c.remote.Addr(), time.Now()) {
+	if l.verbosity == Verbose && l.flood.singleDenial(c.remote.Addr(), time.Now()) {
 		l.send(made())
 	}
 }
@@ -149,10 +149,13 @@ func (l *log) end(pid int, status unix.WaitStatus, ended session) {
 }
 
 func (l *log) dropped(c *connection, err error) {
-	l.warn(Event{
-		Name: "drop", Local: c.local, Remote: c.remote, Proxy: c.proxy, Reason: err.Error(),
-		Line: "warning: dropping connection, " + err.Error(),
-	})
+	reason := err.Error()
+	if l.verbosity != Quiet && l.flood.singleDrop(reason, time.Now()) {
+		l.warn(Event{
+			Name: "drop", Local: c.local, Remote: c.remote, Proxy: c.proxy, Reason: reason,
+			Line: "warning: dropping connection, " + reason,
+		})
+	}
 }
 
 // acceptFailed is silent for a second after it spoke: the error may come again

@@ -21,6 +21,7 @@ func main() {
 	try("see the processes of others", readable("/proc/1/stat"))
 	try("send signals to ucspid", unix.Kill(os.Getppid(), 0))
 	try("trace ucspid", unix.PtraceAttach(os.Getppid()))
+	try("open the memory of ucspid", overwrite(fmt.Sprintf("/proc/%d/mem", os.Getppid())))
 	try("listen on a port", listen("127.0.0.1:0"))
 	try("listen on a port below 1024", listen("127.0.0.1:1023"))
 	try("send packets of its own making", socket(unix.AF_INET, unix.SOCK_RAW))
