@@ -211,7 +211,7 @@ func TestAddressesThatAreRefused(t *testing.T) {
 		line("no verdict", "2001:db8::1", noVerdict),
 		line("another word", "2001:db8::1:Allow", noVerdict),
 		line("a comma before the verdict", `::1,A="x":allow`, noVerdict),
-		line("a variable without an end", `::1:allow,A="x`, `variable A: the delimiter '"' does not come again`),
+		line("a variable without an end", `::1:allow,A="x`, `variable "A": the delimiter '"' does not come again`),
 		line("a CRLF", "::1:allow\r", `variable: a comma must stand before "\r"`),
 	})
 }

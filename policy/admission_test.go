@@ -210,11 +210,15 @@ func TestAdmissionIsExact(t *testing.T) {
 				g, terms := h.come(), hallTerms(t)
 				most, limited := terms.Host.N()
 				waiting := h.count(func(o *guest) bool { return o.awaiting && o.host == g.host })
+				near := h.count(func(o *guest) bool { return o.awaiting && o.network == g.network })
+				mostNear, limitedNear := terms.Network.N()
 				strangers := h.count(func(o *guest) bool { return o.awaiting && !o.trusted })
 				want := ""
 				switch {
 				case limited && waiting >= most:
 					want = fmt.Sprintf("MAXCONNIP:%d", most)
+				case limitedNear && near >= mostNear:
+					want = fmt.Sprintf("MAXCONNC:%d", mostNear)
 				case h.reserve > 0 && !terms.Trusted && strangers >= h.sessions-h.reserve:
 					want = fmt.Sprintf("JUDGING:%d", h.sessions-h.reserve)
 				}

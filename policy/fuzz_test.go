@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -31,6 +32,9 @@ func FuzzParse(f *testing.F) {
 			if want := string(bytes.TrimRight(lines[syntax.Line-1], " \t")); syntax.Text != want {
 				t.Fatalf("line %d is %q, not %q", syntax.Line, want, syntax.Text)
 			}
+			if strings.ContainsFunc(syntax.Reason, unicode.IsControl) {
+				t.Fatalf("line %d: %q", syntax.Line, syntax.Reason)
+			}
 			return
 		}
 		last := 0
@@ -50,6 +54,7 @@ func FuzzParse(f *testing.F) {
 				}
 			}
 		}
+		nul := bytes.IndexByte(text, 0) >= 0 // it ends a variable early, and what follows is another
 		compiled := database(t, compile(t, dir, rules))
 		if rules.Lengths() != compiled.Lengths() {
 			t.Fatalf("the text has the prefix lengths %v, the cdb %v", rules.Lengths(), compiled.Lengths())
@@ -59,8 +64,16 @@ func FuzzParse(f *testing.F) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Fatalf("%+v (-text +cdb)\n%s", p, diff)
 			}
-			if want.Matched && rules.Rule(want.Rule) == nil {
+			if !want.Matched {
+				continue
+			}
+			rule := rules.Rule(want.Rule)
+			if rule == nil {
 				t.Fatalf("%+v has the rule %q, and there is none", p, want.Rule)
+			}
+			exact := rule.Verdict == want.Verdict && slices.Equal(rule.Env, want.Env)
+			if !exact && (!nul || want.Verdict == policy.Allow && rule.Verdict == policy.Deny) {
+				t.Fatalf("%+v is judged %+v by line %d, which says %v", p, want, rule.Line, rule)
 			}
 		}
 	})
@@ -106,6 +119,21 @@ func readAgain(t *testing.T, rule *policy.Rule) {
 	if diff := cmp.Diff(want, again.Rules()); diff != "" {
 		t.Fatalf("%q (-want +got)\n%s", rule.String(), diff)
 	}
+}
+
+// FuzzDecide: what a text says of a peer, what the cdb made of it says, and what
+// the reference makes of its rules is the same. The bytes are the falls of the
+// dice that invent rules and peers.
+func FuzzDecide(f *testing.F) {
+	dir := ramDir(f)
+	for seed := range byte(8) {
+		falls := make([]byte, 64)
+		for i := range falls {
+			falls[i] = seed + byte(i)*(2*seed+1)
+		}
+		f.Add(falls)
+	}
+	f.Fuzz(func(t *testing.T, falls []byte) { decideAlike(t, dir, readFrom(falls)) })
 }
 
 // FuzzDatabase: any file is corrupt, or is read as the original reader reads

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -149,7 +150,7 @@ func TestWhatLintSays(t *testing.T) {
 		{"a comment behind a rule", "1.2.3.4:allow # why", `1: refused: variable: a comma must stand before " # why"; probably meant a comment on a line of its own`},
 		{"a blank before the comma", `1.2.3.4:allow ,A="x"`, `1: refused: variable: a comma must stand before " ,A=\"x\""; probably meant no blank there`},
 		{"a comma at the end", `1.2.3.4:allow,A="x",`, `1: refused: variable: no = after ""; probably meant no comma at the end`},
-		{"a value without its end", `1.2.3.4:allow,A="x`, `1: refused: variable A: the delimiter '"' does not come again; probably meant ,NAME="VALUE" for each variable`},
+		{"a value without its end", `1.2.3.4:allow,A="x`, `1: refused: variable "A": the delimiter '"' does not come again; probably meant ,NAME="VALUE" for each variable`},
 		{"a host with a -", "mail-1.example.org:deny", `1: refused: range: "mail" is not a number; probably meant "=mail-1.example.org"`},
 		{"a netmask", "10.0.0.0/255.0.0.0:deny", `1: refused: prefix length: "255.0.0.0" is not a number from 1 to 32; the empty address is everybody; probably meant a prefix such as 10.0.0.0/8 or 2001:db8::/32`},
 		{"the length 0", "0.0.0.0/0:deny", `1: refused: prefix length: "0" is not a number from 1 to 32; the empty address is everybody; probably meant "", which is everybody's address`},
@@ -448,7 +449,7 @@ func FuzzLint(f *testing.F) {
 			if finding.Line < 1 || finding.Line > lines || finding.Does == "" || finding.Meant == "" {
 				t.Fatalf("%+v", finding)
 			}
-			if strings.Contains(finding.String(), "\n") {
+			if strings.ContainsFunc(finding.String(), unicode.IsControl) {
 				t.Fatalf("%q", finding.String())
 			}
 		}

@@ -142,11 +142,11 @@ func parseVariable(text string) (variable, rest string, err error) {
 		return "", "", fmt.Errorf("variable: no = after %q", name)
 	}
 	if quoted == "" {
-		return "", "", fmt.Errorf("variable %s: no value after the =", name)
+		return "", "", fmt.Errorf("variable %q: no value after the =", name)
 	}
 	value, rest, found := strings.Cut(quoted[1:], quoted[:1])
 	if !found {
-		return "", "", fmt.Errorf("variable %s: the delimiter %q does not come again", name, quoted[0])
+		return "", "", fmt.Errorf("variable %q: the delimiter %q does not come again", name, quoted[0])
 	}
 	return name + "=" + value, rest, nil
 }

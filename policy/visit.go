@@ -23,14 +23,17 @@ type Visit struct {
 }
 
 // Await lets a peer wait for its names. The terms are those that count for it
-// without a name. So neither a host nor strangers together can hold more
-// places by names that never come than they can by sessions.
+// without a name. So neither a host, nor a network, nor strangers together
+// can hold more places by names that never come than they can by sessions.
 func (v *Visit) Await(t Terms) *Refusal {
 	v.a.mu.Lock()
 	defer v.a.mu.Unlock()
 	a, l := v.a, v.a.limits
 	if t.Host.reached(a.hosts[v.host].awaiting) {
 		return refused(PerHost, t.Host.n)
+	}
+	if t.Network.reached(a.networks[v.network].awaiting) {
+		return refused(PerNetwork, t.Network.n)
 	}
 	if !t.Trusted && l.Reserve > 0 && a.awaiting >= l.Sessions-l.Reserve {
 		return refused(Judging, l.Sessions-l.Reserve)

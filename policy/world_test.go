@@ -27,6 +27,19 @@ func thrown(seed int) dice {
 	return rand.New(rand.NewPCG(uint64(seed), 0)).IntN
 }
 
+// readFrom returns dice that fall as the bytes have it. When these are used up,
+// each falls on the side after that of the one before.
+func readFrom(falls []byte) dice {
+	n := 0
+	return func(sides int) int {
+		n++
+		if n <= len(falls) {
+			return int(falls[n-1]) % sides
+		}
+		return n % sides
+	}
+}
+
 // one returns one of the words.
 func (d dice) one(words ...string) string { return words[d(len(words))] }
 
