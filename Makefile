@@ -4,6 +4,10 @@
 #   make test         all tests; installs what they need with apt-get, when root
 #   make faults       each system call of a session fails in every way it can, under strace(1);
 #                     make test has each of them fail in one way
+#   make fuzz         hostile input for each fuzz target; FUZZTIME=10s for each
+#   make soak         everything at once for SOAK=20m, and nothing grows; REPORT=docs writes the
+#                     figures into docs/reliability.md
+#   make vuln         known vulnerabilities in what we import, by the database of Go
 #   make test-matrix  the scenarios on older and newer Debians, for docs/matrix.md
 #   make bench        how fast it is, beside tcpserver and others; BENCH=deny: only that part,
 #                     REPORT=docs: writes docs/benchmarks.md
@@ -38,7 +42,7 @@ EXAMPLES = examples/tcp.smtp $(wildcard units/drop-ins/*)
 # the completions are made by running the program: here, for whatever GOARCH the others are
 COMPLETION = GOARCH= $(GO) run ./cmd/ucspidctl completion
 
-.PHONY: build run test faults test-matrix bench install packages clean
+.PHONY: build run test faults fuzz soak vuln test-matrix bench install packages clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags "-s -w" -o $(BIN)/ $(PROGRAMS:%=./cmd/%)
@@ -52,6 +56,15 @@ test:
 
 faults:
 	$(GO) test -race -tags faults -timeout 20m -run TestFaults $(FAULTS) ./cmd/ucspid
+
+fuzz:
+	@test/fuzz
+
+soak:
+	@LIMIT=2h VERBOSE=1 test/run soak
+
+vuln:
+	@$(GO) tool -modfile=tools.mod govulncheck ./... || { [ $$? = 3 ] || echo "make vuln: nothing was checked" >&2; exit 1; }
 
 test-matrix:
 	@test/matrix

@@ -112,7 +112,7 @@ func connectedSocket(t *testing.T) *os.File {
 	return fileOf(t, c.(*net.TCPConn))
 }
 
-func fileOf(t *testing.T, socket interface{ File() (*os.File, error) }) *os.File {
+func fileOf(t testing.TB, socket interface{ File() (*os.File, error) }) *os.File {
 	t.Helper()
 	f, err := socket.File()
 	if err != nil {

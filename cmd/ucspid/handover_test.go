@@ -32,7 +32,7 @@ func inherit(t *testing.T, state *os.File, options ...string) *server {
 }
 
 // state returns a file with that text.
-func state(t *testing.T, text string) *os.File {
+func state(t testing.TB, text string) *os.File {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "state")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -47,7 +47,7 @@ func state(t *testing.T, text string) *os.File {
 }
 
 // running returns a process that is no child of the server, and its start time.
-func running(t *testing.T) (process *exec.Cmd, born string) {
+func running(t testing.TB) (process *exec.Cmd, born string) {
 	t.Helper()
 	process = exec.Command("sleep", "1000")
 	if err := process.Start(); err != nil {

@@ -195,6 +195,16 @@ func TestSlowNamesLockNobodyOut(t *testing.T) {
 	}
 }
 
+func TestSlowNamesOfANetworkLockNobodyElseOut(t *testing.T) {
+	told := make(chan struct{})
+	close(told)
+	s := slowNames(t, told, "-c4", "--per-network", "2")
+	s.connect("127.9.0.1")
+	s.connect("127.9.0.2")
+	s.refuses("127.9.0.3", "MAXCONNC:2", "")
+	s.hold("127.0.0.1")
+}
+
 func TestPlaceOfWhoNoLongerWaitsIsFree(t *testing.T) {
 	told := make(chan struct{})
 	s := slowNames(t, told, "-c2")

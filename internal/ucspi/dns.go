@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -118,7 +119,9 @@ func exchange(ctx context.Context, server string, question *dns.Msg, timeout tim
 	if answer.Rcode != dns.RcodeSuccess && answer.Rcode != dns.RcodeNameError {
 		return nil, fmt.Errorf("dns: %s", dns.RcodeToString[answer.Rcode])
 	}
-	return answer.Answer, nil
+	return slices.DeleteFunc(answer.Answer, func(record dns.RR) bool {
+		return record.Header().Class != dns.ClassINET
+	}), nil
 }
 
 // sameQuestion tells whether a server repeats the question, in whichever case.

@@ -91,7 +91,7 @@ func TestLogFieldOfARuleIsSafe(t *testing.T) {
 
 // serveDNS answers on UDP and TCP of one port of loopback, until the test
 // ends.
-func serveDNS(t *testing.T, answer dns.HandlerFunc) string {
+func serveDNS(t testing.TB, answer dns.HandlerFunc) string {
 	t.Helper()
 	udp, tcp := listenBoth(t)
 	for _, server := range []*dns.Server{{PacketConn: udp, Handler: answer}, {Listener: tcp, Handler: answer}} {
@@ -102,7 +102,7 @@ func serveDNS(t *testing.T, answer dns.HandlerFunc) string {
 }
 
 // listenBoth listens on a port that is free for UDP and for TCP.
-func listenBoth(t *testing.T) (net.PacketConn, net.Listener) {
+func listenBoth(t testing.TB) (net.PacketConn, net.Listener) {
 	t.Helper()
 	for range 100 {
 		udp, err := net.ListenPacket("udp", "127.0.0.1:0")
@@ -119,7 +119,7 @@ func listenBoth(t *testing.T) (net.PacketConn, net.Listener) {
 	return nil, nil
 }
 
-func record(t *testing.T, text string) dns.RR {
+func record(t testing.TB, text string) dns.RR {
 	t.Helper()
 	rr, err := dns.NewRR(text)
 	if err != nil {
