@@ -213,7 +213,7 @@ main_pid() { of_unit "${1:-qmail-smtp.service}" MainPID; }
 status() { of_unit "${1:-qmail-smtp.service}" StatusText; }
 
 # status_is PATTERN [UNIT]: its status is something like it
-status_is() { status "${2:-}" | tee /dev/stderr | grep -q -e "$1"; }
+status_is() { status "${2:-}" | tee -a /dev/stderr | grep -q -e "$1"; }
 
 # ----- what proc(5) says of a process
 

@@ -1,7 +1,9 @@
 // The command load is a crowd of SMTP clients, for the scenarios: some connect
 // in a loop, some open a session and keep it. When its input ends, the loops
-// stop and each kept session delivers a message. It prints what it saw, and
-// exits with 1 if anybody was refused, cut off or kept waiting for too long.
+// stop and each kept session delivers a message. With -callers there are only
+// those: each delivers a message, and they come at a steady pace. It prints what
+// it saw, and exits with 1 if anybody was refused, cut off or kept waiting for
+// too long.
 package main
 
 import (
@@ -12,14 +14,19 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// patience is how long a client waits for anything.
-const patience = 60 * time.Second
+// patience is how long a client waits for anything, and callTime how long a
+// call may take.
+const (
+	patience = 60 * time.Second
+	callTime = 10 * time.Second
+)
 
 // crowd is what all clients share.
 type crowd struct {
@@ -50,11 +57,17 @@ func main() {
 	c := crowd{stop: make(chan struct{})}
 	clients := flag.Int("clients", 16, "that connect in a loop")
 	sessions := flag.Int("sessions", 20, "that are kept open")
+	callers := flag.Int("callers", 0, "that come one after the other, in the place of all others")
+	pace := flag.Duration("pace", 40*time.Millisecond, "`time` from one caller to the next")
 	from := flag.String("from", "127.0.0.1", "the first client's `address`; the next one's is one higher")
 	flag.StringVar(&c.server, "server", "127.0.0.1:25", "`address` and port")
 	flag.StringVar(&c.recipient, "to", "joe@local.example", "the kept sessions' recipient")
 	flag.Parse()
 	c.from = netip.MustParseAddr(*from)
+	if *callers > 0 {
+		c.calls(*callers, *pace)
+		c.report()
+	}
 
 	var loops, kept sync.WaitGroup
 	var open sync.WaitGroup
@@ -71,10 +84,49 @@ func main() {
 	close(c.stop)
 	loops.Wait()
 	kept.Wait()
+	c.report()
+}
+
+// report says what was seen, and ends the program.
+func (c *crowd) report() {
 	fmt.Printf("%d served, %d delivered, %d failed\n", c.served.Load(), c.delivered.Load(), c.failures.count)
 	if c.failures.count > 0 {
 		os.Exit(1)
 	}
+	os.Exit(0)
+}
+
+// calls has callers come at a pace that does not change, however they fare, and
+// says how long the slowest took.
+func (c *crowd) calls(n int, pace time.Duration) {
+	var calls sync.WaitGroup
+	took := make([]time.Duration, n)
+	for i := range n {
+		calls.Go(func() { took[i] = c.call(i) })
+		time.Sleep(pace)
+	}
+	calls.Wait()
+	fmt.Printf("slowest %.2f s\n", slices.Max(took).Seconds())
+}
+
+// call delivers a message, and is as good as failed if that takes too long.
+func (c *crowd) call(i int) time.Duration {
+	began := time.Now()
+	s, err := c.open(i)
+	if err == nil {
+		defer s.conn.Close()
+		err = s.deliver(c.recipient, fmt.Sprintf("call %d", i))
+	}
+	took := time.Since(began)
+	switch {
+	case err != nil:
+		c.failures.add("call", err)
+	case took > callTime:
+		c.failures.add("call", fmt.Errorf("it took %v", took))
+	default:
+		c.delivered.Add(1)
+	}
+	return took
 }
 
 // loop connects, is greeted and leaves, again and again.
