@@ -49,6 +49,7 @@ const warmUp = 50
 // take has a server take its turn.
 func (r *result) take(s *server, load crowd, warming bool) error {
 	load.servers = s.at
+	load.want = cmp.Or(s.says, load.want)
 	if warming {
 		load.visits = min(load.visits, warmUp)
 	}

@@ -2,27 +2,45 @@ package main
 
 import "fmt"
 
-// deny measures connections that a rule denies.
+// refusing is a rule by which nobody gets in, but for the limits; refusal is what
+// a client gets by it.
+const (
+	refusing = `allow,MAXCONNIP="0"`
+	refusal  = "421 4.7.0 Too many connections from your address\r\n"
+)
+
+// deny measures connections that a rule denies, with the limits on that docs
+// recommends, and such as a limit refuses with a line.
 func (b *bench) deny(r *report) error {
 	rules, err := b.rules(10, "deny")
 	if err != nil {
 		return err
 	}
 	servers, err := b.launchAll(
-		b.ucspid(ours, 1, "-x", rules),
+		b.ucspid(ours, 1, "-x", rules, "-C", "20", "--per-network", "100", "--rate", "1000/1s"),
 		b.tcpserver(theirs, "-x", rules),
 		b.limit(closeLimit),
 	)
 	if err != nil {
 		return err
 	}
-	results, err := b.compare(busy(""), servers...)
+	refused, err := b.rules(10, refusing)
+	if err != nil {
+		return err
+	}
+	polite, err := b.launch(b.ucspid("ucspid -x, 421 line", 1, "-x", refused, "--refuse-with", "smtp"))
+	if err != nil {
+		return err
+	}
+	polite.says = refusal
+	results, err := b.compare(busy(""), append(servers, polite)...)
 	if err != nil {
 		return err
 	}
 	r.add(denyTitle, results)
 	r.atLeast(5, times, "deny: rate, to tcpserver's", results[0].ratio(rate, results[1]))
 	r.atMost(0.1, times, "deny: CPU, to tcpserver's", results[0].ratio(cpu, results[1]))
+	r.atLeast(4.5, times, "refused with a 421 line: rate, to that at which tcpserver denies", results[3].ratio(rate, results[1]))
 	return nil
 }
 

@@ -17,7 +17,7 @@ const introduction = `# Benchmarks
 ` + "`make bench REPORT=docs`" + ` wrote this page. %s
 
 Every server serves the same small, dynamically linked program to the same clients over the loopback,
-with the same rules, in turns of a second; each number is the median of %d turns, each ratio that of
+with the same rules, in turns of a moment; each number is the median of %d turns, each ratio that of
 the ratios within one round. CPU is user and system time of the server and its programs together. The
 first byte is counted from connect(2); of a denied connection it is the end. The C loops do what no
 server can do without: they are the limit that the kernel sets. On another machine the numbers are
@@ -38,7 +38,7 @@ func (r *report) write(dir string, rounds int) error {
 		fmt.Fprintf(&page, "## %s\n\n", t.title)
 		writeRows(&page, t.rows())
 	}
-	fmt.Fprint(&page, "## Growth\n\nDenied connections where there are more rules or listeners, allowed ones beside more sessions.\n\n![Growth](growth.svg)\n\n")
+	fmt.Fprint(&page, "## Growth\n\nDenied connections where there are more rules, listeners, or sources that limits are kept for; allowed\nones beside more sessions.\n\n![Growth](growth.svg)\n\n")
 	for _, s := range r.growth {
 		writeRows(&page, s.rows())
 	}

@@ -14,10 +14,10 @@ const figureWidth = 720
 const figureHead = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %[1]d %[2]d" width="%[1]d" height="%[2]d" font-family="system-ui, sans-serif" font-size="13">
 <style>
 text { fill: #24292f } .faint { fill: #656d76 } .ours { fill: #0a7d5a } .theirs { fill: #9aa4b0 } .grid { stroke: #d0d7de }
-.a { stroke: #0a7d5a; fill: #0a7d5a } .b { stroke: #b5541c; fill: #b5541c } .c { stroke: #4a63d0; fill: #4a63d0 } polyline { fill: none !important; stroke-width: 2 }
+.a { stroke: #0a7d5a; fill: #0a7d5a } .b { stroke: #b5541c; fill: #b5541c } .c { stroke: #4a63d0; fill: #4a63d0 } .d { stroke: #a3299b; fill: #a3299b } polyline { fill: none !important; stroke-width: 2 }
 @media (prefers-color-scheme: dark) {
 text { fill: #e6edf3 } .faint { fill: #8d96a0 } .ours { fill: #3fc796 } .theirs { fill: #6b7685 } .grid { stroke: #3d444d }
-.a { stroke: #3fc796; fill: #3fc796 } .b { stroke: #f0a36b; fill: #f0a36b } .c { stroke: #8ea2ff; fill: #8ea2ff }
+.a { stroke: #3fc796; fill: #3fc796 } .b { stroke: #f0a36b; fill: #f0a36b } .c { stroke: #8ea2ff; fill: #8ea2ff } .d { stroke: #e58ae0; fill: #e58ae0 }
 }
 </style>
 `

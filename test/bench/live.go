@@ -78,7 +78,9 @@ func (b *bench) idle(r *report, s *server) error {
 }
 
 // growth measures whether a connection costs more where there are more rules,
-// or more listeners. A denied one shows it best: nothing hides it.
+// listeners, or sources that limits are kept for. A denied one shows it best:
+// nothing hides it. What the limits of so many sources add to it is what the
+// benchmark of package policy says.
 func (b *bench) growth(r *report) error {
 	ruled := series{of: "rules"}
 	for _, n := range []int{10, 1000, 100_000, 1_000_000} {
@@ -96,7 +98,15 @@ func (b *bench) growth(r *report) error {
 		}
 		spread.points = append(spread.points, point{n, cost})
 	}
-	r.growth = append(r.growth, ruled, spread)
+	tracked := series{of: "tracked sources"}
+	for _, n := range []int{1, 1000, 1_000_000} {
+		more, err := policyBenchmark("BenchmarkAdmission", n)
+		if err != nil {
+			return err
+		}
+		tracked.points = append(tracked.points, point{n, ruled.points[0].cost + more})
+	}
+	r.growth = append(r.growth, ruled, spread, tracked)
 	return nil
 }
 

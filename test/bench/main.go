@@ -52,7 +52,7 @@ func main() {
 	flag.StringVar(&b.programs, "programs", "bin/bench", "`directory` of our programs")
 	flag.StringVar(&b.originals, "originals", "", "`directory` of Debian's unpacked packages")
 	flag.StringVar(&b.guest, "guest", "", "`process id` of a booted systemd")
-	flag.IntVar(&b.rounds, "rounds", 5, "that count")
+	flag.IntVar(&b.rounds, "rounds", 15, "that count")
 	docs := flag.String("docs", "", "`directory` to write benchmarks.md and its figures to")
 	flag.Parse()
 	if err := b.run(flag.Args(), *docs); err != nil {

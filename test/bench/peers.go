@@ -90,7 +90,11 @@ func (b *bench) rules(n int, verdict string) (string, error) {
 		fmt.Fprintf(&text, "10.%d.%d.%d:allow,RELAYCLIENT=\"\"\n", i>>16, i>>8&255, i&255)
 	}
 	fmt.Fprintf(&text, "127.:%s\n", verdict)
-	name := filepath.Join(b.scratch, fmt.Sprintf("%s-%d", verdict, n))
+	dir, err := os.MkdirTemp(b.scratch, "rules-")
+	if err != nil {
+		return "", err
+	}
+	name := filepath.Join(dir, "tcp")
 	if err := os.WriteFile(name, []byte(text.String()), 0o644); err != nil {
 		return "", err
 	}

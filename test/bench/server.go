@@ -19,6 +19,7 @@ import (
 type server struct {
 	name string
 	at   []netip.AddrPort // where it listens
+	says string           // in the place of what the load wants
 	proc string           // the directory of its process in proc(5)
 }
 
