@@ -53,14 +53,15 @@ func within(imported, path string) bool {
 func TestRoomsImportOnlyWhatTheyMay(t *testing.T) {
 	all := rooms(t)
 	forbidden := map[string][]string{
-		"policy":         {"net", "os/exec", "log", "ucspid"},
-		"activation":     {"ucspid", "os/exec", "log"},
-		"internal/ucspi": {"github.com/coreos/go-systemd/v22", "github.com/colinmarc/cdb", "flag", "github.com/spf13", "ucspid/activation"},
-		"internal/proxy": {"ucspid/activation", "ucspid/policy", "ucspid/internal/ucspi", "os/exec", "log"},
-		"internal/spawn": {"ucspid", "os/exec", "log"},
-		"internal/exit":  {"ucspid", "os"},
-		"cmd/ucspid":     {"net/http"},
-		"cmd/ucspidctl":  {"ucspid/activation", "ucspid/internal/ucspi", "net/http"},
+		"policy":           {"net", "os/exec", "log", "ucspid"},
+		"activation":       {"ucspid", "os/exec", "log"},
+		"internal/ucspi":   {"github.com/coreos/go-systemd/v22", "github.com/colinmarc/cdb", "flag", "github.com/spf13", "ucspid/activation"},
+		"internal/proxy":   {"ucspid/activation", "ucspid/policy", "ucspid/internal/ucspi", "os/exec", "log"},
+		"internal/spawn":   {"ucspid", "os/exec", "log"},
+		"internal/exit":    {"ucspid", "os"},
+		"internal/migrate": {"ucspid", "net", "os", "log"},
+		"cmd/ucspid":       {"net/http"},
+		"cmd/ucspidctl":    {"ucspid/activation", "ucspid/internal/ucspi", "net/http"},
 	}
 	allowed := []string{"net/netip"}
 	for name, paths := range forbidden {
@@ -86,6 +87,7 @@ func TestEachDependencyHasOneDoor(t *testing.T) {
 		"github.com/pires/go-proxyproto":   "internal/proxy",
 		"github.com/spf13/pflag":           "cmd/ucspid",
 		"github.com/spf13/cobra":           "cmd/ucspidctl",
+		"mvdan.cc/sh/v3":                   "internal/migrate",
 	}
 	for name, r := range rooms(t) {
 		for _, imported := range r.Imports {

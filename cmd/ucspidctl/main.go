@@ -36,7 +36,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.SetVersionTemplate("ucspidctl {{.Version}}\n")
-	root.AddCommand(newRules())
+	root.AddCommand(newMigrate(), newRules())
 	return root
 }
 
