@@ -29,7 +29,7 @@ const (
 // voice says events in the order in which they come.
 type voice struct {
 	quiet bool
-	queue chan utterance
+	queue chan *utterance
 	lost  atomic.Uint64
 	done  chan struct{}
 }
@@ -43,7 +43,7 @@ type utterance struct {
 func newVoice(stderr io.Writer, verbosity ucspi.Verbosity) *voice {
 	v := &voice{
 		quiet: verbosity == ucspi.Quiet,
-		queue: make(chan utterance, voiceQueue),
+		queue: make(chan *utterance, voiceQueue),
 		done:  make(chan struct{}),
 	}
 	say := sayText(stderr)
@@ -57,7 +57,7 @@ func newVoice(stderr io.Writer, verbosity ucspi.Verbosity) *voice {
 // send never waits.
 func (v *voice) send(e ucspi.Event) {
 	select {
-	case v.queue <- utterance{event: e}:
+	case v.queue <- &utterance{event: e}:
 	default:
 		v.lost.Add(1)
 	}
@@ -101,7 +101,7 @@ func (v *voice) flush() {
 	timeout := time.After(voicePatience)
 	said := make(chan struct{})
 	select {
-	case v.queue <- utterance{said: said}:
+	case v.queue <- &utterance{said: said}:
 	case <-timeout:
 		return
 	}

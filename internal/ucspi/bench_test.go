@@ -52,7 +52,7 @@ func BenchmarkLog(b *testing.B) {
 				l.status(1, 40)
 				l.pid(4711, c)
 				l.ok(4711, c, allowed)
-				l.end(4711, 0, session{remote: c.remote})
+				l.end(4711, 0, &session{remote: c.remote})
 				l.status(0, 40)
 			}
 			if said > 0 != (v.verbosity == Verbose) {

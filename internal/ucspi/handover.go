@@ -66,7 +66,7 @@ func (s *Server) adopt(one Session, group func() (map[int]bool, error)) error {
 	if _, twice := s.sessions.table[one.PID]; twice {
 		return nil
 	}
-	adopted := session{remote: one.Remote, started: one.Started, born: one.Born, orphan: !isChild(one.PID)}
+	adopted := &session{remote: one.Remote, started: one.Started, born: one.Born, orphan: !isChild(one.PID)}
 	pidfd, err := one.open(adopted.orphan, group)
 	if err == nil {
 		if err = s.reaper.add(one.PID, pidfd); err != nil {
@@ -82,7 +82,11 @@ func (s *Server) adopt(one Session, group func() (map[int]bool, error)) error {
 	}
 	adopted.process = spawn.Process{PID: one.PID, PIDFD: pidfd}
 	adopted.visit = s.slots.admission.Adopt(one.Remote.Addr(), one.Trusted)
-	s.sessions.table[one.PID] = adopted
+	if adopted.orphan {
+		s.sessions.table[one.PID] = adopted
+	} else {
+		s.sessions.add(adopted)
+	}
 	return nil
 }
 

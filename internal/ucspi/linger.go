@@ -30,11 +30,11 @@ type lingerer struct {
 	until time.Time
 }
 
-// add takes a connection, and owns it from now on, if there is room.
+// add shuts a connection on our side, and owns it from now on, if there is room.
 func (l *lingering) add(fd int, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.some) == lingerers {
+	if len(l.some) == lingerers || unix.Shutdown(fd, unix.SHUT_WR) != nil {
 		return false
 	}
 	l.some = append(l.some, lingerer{fd, now.Add(lingerTime)})

@@ -138,7 +138,7 @@ func (l *log) refuse(c *connection, d policy.Decision, refusal *policy.Refusal) 
 	})
 }
 
-func (l *log) end(pid int, status unix.WaitStatus, ended session) {
+func (l *log) end(pid int, status unix.WaitStatus, ended *session) {
 	l.event(func() Event {
 		return Event{
 			Name: "end", PID: pid, Status: int(status), Remote: ended.remote,

@@ -10,9 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reaper notices the end of programs, children of ours or not, by a descriptor
-// of each process (pidfd_open(2)) in one epoll(7): at the same price for one
-// and for thousands, without a thread, a goroutine or a signal for each.
+// reaper notices the end of programs by a descriptor of each process
+// (pidfd_open(2)) in one epoll(7): children of ours or not, and without a
+// thread, a goroutine or a signal for each.
+//
+// A child that is started copies our descriptors and closes them again, however
+// many there are. So of our children only the youngest, who end most often, have
+// one; for the others we look now and then.
 type reaper struct {
 	epoll *os.File
 	conn  syscall.RawConn // of the epoll
@@ -84,24 +88,25 @@ func control(conn syscall.RawConn, use func(fd int) error) error {
 	return errors.Join(err, used)
 }
 
-// strayPause is how often at most we look for strays: children that are no
-// session, of whoever ran exec before us or, where we are process 1, anybody's.
-const strayPause = time.Second
+// youngest is how many children have a pidfd, sweepPause how long the end of
+// another one may go unnoticed; with thousands of them it may take longer, so
+// that a sweep is on a processor for one part in sweepShare of the time.
+const (
+	youngest   = 64
+	sweepPause = 200 * time.Millisecond
+	sweepShare = 400
+)
 
-// reap ends the session of a program that has ended, and with it, now and
-// then, the strays.
+// reap ends the session of a program that has ended.
 func (s *Server) reap(pid int) {
 	if status, ended := waitFor(pid); ended {
 		s.end(pid, status)
 	}
-	if now := time.Now(); now.Sub(s.strays) >= strayPause && s.reapStrays() {
-		s.strays = now
-	}
 }
 
 // waitFor returns the status of a program, 0 if it is no child of ours, and
-// whether it has ended. One that still runs has the id of one that was reaped
-// among the strays.
+// whether it has ended. One that still runs has the id of one that a sweep has
+// found.
 func waitFor(pid int) (status unix.WaitStatus, ended bool) {
 	for {
 		switch found, err := unix.Wait4(pid, &status, unix.WNOHANG, nil); err {
@@ -114,14 +119,13 @@ func waitFor(pid int) (status unix.WaitStatus, ended bool) {
 	}
 }
 
-// reapStrays waits for all children that have ended. It does nothing, and
-// returns false, while a program is being started, which may have ended before
-// anybody knows it.
-func (s *Server) reapStrays() bool {
-	s.sessions.mu.Lock()
-	defer s.sessions.mu.Unlock()
+// sweep ends the sessions of all children that have ended. Children that are no
+// session it passes over: those of whoever ran exec before us or, where we are
+// process 1, anybody's. While a program is being started, which may have ended
+// before anybody knows it, it does nothing. The lock of the sessions is held.
+func (s *Server) sweep() {
 	if s.sessions.starting > 0 {
-		return false
+		return
 	}
 	for {
 		var status unix.WaitStatus
@@ -129,10 +133,42 @@ func (s *Server) reapStrays() bool {
 		switch {
 		case err == unix.EINTR:
 		case err != nil || pid <= 0:
-			return true
+			return
 		default:
 			s.ended(pid, status)
 		}
+	}
+}
+
+// sweepLater sweeps after a pause, and again as long as there are sessions and
+// the server serves. The lock of the sessions is held.
+func (s *Server) sweepLater(pause time.Duration) {
+	if s.sessions.sweeping {
+		return
+	}
+	s.sessions.sweeping = true
+	time.AfterFunc(pause, func() {
+		s.sessions.mu.Lock()
+		defer s.sessions.mu.Unlock()
+		s.sessions.sweeping = false
+		if !s.sessions.served {
+			return
+		}
+		began := time.Now()
+		s.sweep()
+		if len(s.sessions.table) > 0 {
+			s.sweepLater(max(sweepPause, sweepShare*time.Since(began)))
+		}
+	})
+}
+
+// serve has the ends of programs noticed, or no longer.
+func (s *Server) serveEnds(on bool) {
+	s.sessions.mu.Lock()
+	defer s.sessions.mu.Unlock()
+	s.sessions.served = on
+	if on {
+		s.sweepLater(sweepPause)
 	}
 }
 
@@ -156,7 +192,9 @@ func (s *Server) ended(pid int, status unix.WaitStatus) {
 		return
 	}
 	delete(s.sessions.table, pid)
-	unix.Close(one.process.PIDFD)
+	if one.process.PIDFD >= 0 {
+		unix.Close(one.process.PIDFD)
+	}
 	s.slots.leave(one.visit)
 	s.countsChanged()
 	if err := one.process.Failed(); err != nil {

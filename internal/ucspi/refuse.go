@@ -91,9 +91,6 @@ func (s *Server) showOut(c *connection, line string) {
 		return
 	}
 	_, err := unix.SendmsgN(c.fd, []byte(line), nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
-	if err == nil {
-		err = unix.Shutdown(c.fd, unix.SHUT_WR)
-	}
 	if err != nil || !s.lingering.add(c.fd, time.Now()) {
 		unix.Close(c.fd)
 	}

@@ -49,7 +49,6 @@ type Server struct {
 	sessions  sessions
 	spawner   *spawn.Spawner
 	reaper    *reaper
-	strays    time.Time      // when they were looked for, the reaper's
 	judging   sync.WaitGroup // connections with a goroutine of their own
 	lingering lingering
 	load      load
@@ -78,7 +77,7 @@ func NewServer(c Config) (*Server, error) {
 		Config:   c,
 		log:      log{verbosity: c.Verbosity, send: c.Send, flood: flood{say: c.Send}},
 		slots:    newSlots(policy.NewAdmission(c.Limits, time.Now())),
-		sessions: sessions{table: make(map[int]session), trials: make(map[int]trial)},
+		sessions: sessions{table: make(map[int]*session), trials: make(map[int]trial)},
 		busy:     make([]atomic.Int64, len(c.Listeners)),
 		changed:  make(chan struct{}, 1),
 	}, nil
@@ -90,7 +89,11 @@ func NewServer(c Config) (*Server, error) {
 func (s *Server) Serve(ctx context.Context) {
 	s.log.status(s.sessions.count(), s.Limits.Sessions)
 	s.reaper.start(s.reap)
-	defer s.reaper.stop()
+	s.serveEnds(true)
+	defer func() {
+		s.serveEnds(false)
+		s.reaper.stop()
+	}()
 	for _, l := range s.Listeners {
 		l.SetReadDeadline(time.Time{})
 	}

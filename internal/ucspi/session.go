@@ -15,10 +15,10 @@ import (
 	"ucspid/policy"
 )
 
-// session is a running program. It holds a slot, and of descriptors only one
+// session is a running program. It holds a slot, and of descriptors at most one
 // of its process.
 type session struct {
-	process spawn.Process
+	process spawn.Process // without a pidfd (-1) when it is old
 	visit   *policy.Visit
 	remote  netip.AddrPort
 	started time.Time
@@ -29,15 +29,33 @@ type session struct {
 // sessions are the programs that run, by process id.
 type sessions struct {
 	mu       sync.Mutex
-	table    map[int]session
+	table    map[int]*session
 	trials   map[int]trial // of Try: programs that are none
 	starting int           // programs of which the id is not yet known
+
+	young    [youngest]int // ids of the last that were started, in a ring
+	next     int           // place in it
+	served   bool          // ends are noticed
+	sweeping bool          // a sweep is due
 }
 
 func (t *sessions) count() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return len(t.table)
+}
+
+// add takes a session of a child, and the pidfd of the one that is not among
+// the youngest any more.
+func (t *sessions) add(one *session) {
+	grown := t.young[t.next]
+	t.young[t.next] = one.process.PID
+	t.next = (t.next + 1) % youngest
+	if old := t.table[grown]; old != nil && !old.orphan && old.process.PIDFD >= 0 {
+		unix.Close(old.process.PIDFD)
+		old.process.PIDFD = -1
+	}
+	t.table[one.process.PID] = one
 }
 
 // begin counts a program that is about to be started.
@@ -53,7 +71,8 @@ func (t *sessions) begin() {
 func (s *Server) start(c *connection, decision policy.Decision) {
 	env := environ(s.Program.Env, c, decision.Env)
 	err := s.run(s.Program, env, [3]int{c.fd, c.fd, syscall.Stderr}, func(p spawn.Process) {
-		s.sessions.table[p.PID] = session{process: p, visit: c.visit, remote: c.remote, started: time.Now()}
+		s.sessions.add(&session{process: p, visit: c.visit, remote: c.remote, started: time.Now()})
+		s.sweepLater(sweepPause)
 		s.log.status(len(s.sessions.table), s.Limits.Sessions)
 		s.log.pid(p.PID, c)
 		s.log.ok(p.PID, c, decision)

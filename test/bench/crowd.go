@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -12,11 +14,13 @@ import (
 // patience is how long a client waits for anything.
 const patience = 20 * time.Second
 
-// crowd is clients that come again and again, all of them in one thread: what
-// they cost themselves is little, and the same for every server. A visit is
-// over when the server hangs up, and was served when what it said is want.
+// crowd is clients that come again and again, all of them in one thread, or a
+// few: what they cost themselves is little, and the same for every server. A
+// visit is over when the server hangs up, and was served when what it said is
+// want.
 type crowd struct {
 	clients int              // at once
+	threads int              // that share the clients, 0 for one
 	servers []netip.AddrPort // visited in turn
 	want    string           // with "" the clients are to be denied
 	rate    int              // visits a second, 0 for as many as possible
@@ -70,6 +74,9 @@ type loop struct {
 
 // run returns when all visits are over.
 func (c crowd) run() (tally, error) {
+	if c.threads > 1 {
+		return c.inThreads()
+	}
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return tally{}, fmt.Errorf("epoll_create1: %w", err)
@@ -91,6 +98,27 @@ func (c crowd) run() (tally, error) {
 	}
 	l.took = time.Since(l.began)
 	return l.tally, nil
+}
+
+// inThreads has threads share the clients and the visits.
+func (c crowd) inThreads() (all tally, err error) {
+	share := c
+	share.threads, share.clients, share.visits = 1, c.clients/c.threads, c.visits/c.threads
+	tallies, failures := make([]tally, c.threads), make([]error, c.threads)
+	var threads sync.WaitGroup
+	for i := range c.threads {
+		threads.Go(func() { tallies[i], failures[i] = share.run() })
+	}
+	threads.Wait()
+	for _, one := range tallies {
+		all.served += one.served
+		all.failed += one.failed
+		all.failure = cmp.Or(all.failure, one.failure)
+		all.took = max(all.took, one.took)
+		all.firstByte = append(all.firstByte, one.firstByte...)
+		all.kept = append(all.kept, one.kept...)
+	}
+	return all, errors.Join(failures...)
 }
 
 // over tells that no more visits begin.

@@ -9,6 +9,14 @@ const (
 	refusal  = "421 4.7.0 Too many connections from your address\r\n"
 )
 
+// turnedAway is clients that are denied. One thread of them is no faster than a
+// server that only hangs up.
+func turnedAway() crowd {
+	load := busy("")
+	load.threads = 2
+	return load
+}
+
 // deny measures connections that a rule denies, with the limits on that docs
 // recommends, and such as a limit refuses with a line.
 func (b *bench) deny(r *report) error {
@@ -33,7 +41,7 @@ func (b *bench) deny(r *report) error {
 		return err
 	}
 	polite.says = refusal
-	results, err := b.compare(busy(""), append(servers, polite)...)
+	results, err := b.compare(turnedAway(), append(servers, polite)...)
 	if err != nil {
 		return err
 	}

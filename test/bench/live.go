@@ -120,7 +120,7 @@ func (b *bench) denied(r *report, rules, listeners int) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	results, err := b.compare(busy(""), s)
+	results, err := b.compare(turnedAway(), s)
 	if err != nil {
 		return 0, err
 	}
