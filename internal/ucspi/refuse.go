@@ -90,7 +90,8 @@ func (s *Server) showOut(c *connection, line string) {
 		unix.Close(c.fd)
 		return
 	}
-	_, err := unix.SendmsgN(c.fd, []byte(line), nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+	// The line waits for the end of the connection, and they go in one packet.
+	_, err := unix.SendmsgN(c.fd, []byte(line), nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL|unix.MSG_MORE)
 	if err != nil || !s.lingering.add(c.fd, time.Now()) {
 		unix.Close(c.fd)
 	}
