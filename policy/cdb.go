@@ -83,7 +83,7 @@ func (d *Database) Lengths() Lengths { return d.lengths }
 
 // Find makes a Database a Finder.
 func (d *Database) Find(key []byte) ([]byte, bool, error) {
-	if d.cdb == nil {
+	if d.cdb == nil || !d.mayHold(key) {
 		return nil, false, nil
 	}
 	if d.zero && hash(key)%tables == 0 {
@@ -92,6 +92,13 @@ func (d *Database) Find(key []byte) ([]byte, bool, error) {
 	}
 	record, err := d.cdb.Get(key)
 	return record, record != nil, err // the library's empty record is not nil
+}
+
+// mayHold tells whether there are keys of this kind at all: most rules know
+// nothing of names, and most keys of a peer are about them.
+func (d *Database) mayHold(key []byte) bool {
+	return (d.needsHost || !bytes.HasPrefix(key, []byte("="))) &&
+		(d.needsInfo || bytes.IndexByte(key, '@') < 0)
 }
 
 // probe looks a key of table 0 up where the library cannot.

@@ -51,10 +51,10 @@ func checkRules(rules *policy.File) error {
 // serve serves until it is told to stop.
 func serve(o *options, stdout, stderr io.Writer) error {
 	// What we do ourselves is little beside what the programs do. More threads
-	// of Go's would mostly wake each other; a collector that comes twice as often
+	// of Go's would mostly wake each other; a collector that comes more often
 	// is not seen beside an exec, what it leaves to the programs is.
 	runtime.GOMAXPROCS(1)
-	debug.SetGCPercent(50)
+	debug.SetGCPercent(40)
 	d := newDaemon()
 	// Who reads stderr may go, and that must not end the server.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
