@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -87,4 +88,27 @@ func machine() string {
 	}
 	return fmt.Sprintf("It ran on %s: %d processors (%s), load %s before, Linux %s, %s.",
 		time.Now().Format("2 January 2006"), runtime.NumCPU(), model, load, kernel, runtime.Version())
+}
+
+// ticks are those of all processors since the boot, and of those the ones that
+// the host had them for others (proc(5), /proc/stat).
+type ticks struct{ all, stolen float64 }
+
+func now() (t ticks) {
+	text, _ := os.ReadFile("/proc/stat")
+	first, _, _ := strings.Cut(string(text), "\n")
+	fields := strings.Fields(first)
+	for i, field := range fields[1:min(len(fields), 9)] { // what follows is counted in these
+		n, _ := strconv.ParseFloat(field, 64)
+		t.all += n
+		if i == 7 {
+			t.stolen = n
+		}
+	}
+	return t
+}
+
+// stolenUntil returns the part of the time that was stolen, in percent.
+func (t ticks) stolenUntil(later ticks) float64 {
+	return 100 * (later.stolen - t.stolen) / max(later.all-t.all, 1)
 }

@@ -82,6 +82,7 @@ func (b *bench) run(names []string, docs string) (err error) {
 		return err
 	}
 	r := report{machine: machine()}
+	before := now()
 	var failed error
 	for _, p := range parts() {
 		if len(names) > 0 && !slices.Contains(names, p.name) {
@@ -95,6 +96,7 @@ func (b *bench) run(names []string, docs string) (err error) {
 			failed = errors.Join(failed, fmt.Errorf("%s: %w", p.name, err))
 		}
 	}
+	r.machine += fmt.Sprintf(" For %.0f %% of the time somebody else had the processors (steal).", before.stolenUntil(now()))
 	r.print(os.Stdout)
 	if docs == "" || failed != nil {
 		return failed
