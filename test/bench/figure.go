@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html"
 	"math"
+	"strings"
 )
 
 // The figures are for light pages and dark ones.
@@ -65,7 +66,7 @@ func (f *figure) bars(t table) {
 	}
 	for _, one := range t.results {
 		class := "theirs"
-		if one.name == ours || one.name == oursLoud {
+		if strings.HasPrefix(one.name, "ucspid") {
 			class = "ours"
 		}
 		value := one.median(rate)
