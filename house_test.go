@@ -58,6 +58,7 @@ func TestRoomsImportOnlyWhatTheyMay(t *testing.T) {
 		"internal/ucspi":   {"github.com/coreos/go-systemd/v22", "github.com/colinmarc/cdb", "flag", "github.com/spf13", "ucspid/activation"},
 		"internal/proxy":   {"ucspid/activation", "ucspid/policy", "ucspid/internal/ucspi", "os/exec", "log"},
 		"internal/spawn":   {"ucspid", "os/exec", "log"},
+		"internal/status":  {"ucspid/activation", "ucspid/internal/ucspi", "os/exec", "log"},
 		"internal/exit":    {"ucspid", "os"},
 		"internal/migrate": {"ucspid", "net", "os", "log"},
 		"cmd/ucspid":       {"net/http"},
@@ -88,6 +89,7 @@ func TestEachDependencyHasOneDoor(t *testing.T) {
 		"github.com/spf13/pflag":           "cmd/ucspid",
 		"github.com/spf13/cobra":           "cmd/ucspidctl",
 		"mvdan.cc/sh/v3":                   "internal/migrate",
+		"github.com/vishvananda/netlink":   "cmd/ucspidctl",
 	}
 	for name, r := range rooms(t) {
 		for _, imported := range r.Imports {

@@ -4,6 +4,6 @@
 // the only one that speaks to systemd.
 //
 // The invariant: a listener that Inherit returned is a listening TCP
-// socket, and no variable that systemd meant for this process is left in
+// socket, the one for operators a listening AF_UNIX socket, and no variable that systemd meant for this process is left in
 // Environ for another.
 package activation

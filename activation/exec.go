@@ -9,7 +9,7 @@ import (
 )
 
 // Exec replaces the program of this process by the file at path, with the same
-// arguments. The new one gets the listeners and the state from Inherit; the
+// arguments. The new one gets the listeners, a status socket among them, and the state from Inherit; the
 // process keeps its id, its children and its cage. Exec returns only when that
 // fails; then everything is as it was.
 func Exec(path string, listeners []Listener, state []byte) error {

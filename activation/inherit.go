@@ -16,13 +16,17 @@ import (
 // the program that it was until it called Exec.
 type Inheritance struct {
 	Listeners []Listener // none without a .socket unit; the caller owns the files
+	Status    *Listener  // where operators ask, nil unless it was passed; the caller's, too
 	State     []byte     // what the process before left by Keep or Exec, nil if nothing
 	Lost      error      // why a state that was left cannot be read
 	Continued bool       // it was Exec
 }
 
-// stateName names a state among the descriptors, here and in systemd's store.
-const stateName = "ucspid-state"
+// The names of descriptors that are no ports.
+const (
+	stateName  = "ucspid-state" // a state, here and in systemd's store
+	statusName = "status"       // FileDescriptorName= of the socket that operators ask at
+)
 
 // What comes from outside is bounded.
 const (
@@ -32,8 +36,8 @@ const (
 )
 
 // Inherit takes what this process was given. Every descriptor must be a
-// listening TCP socket or a state; when one is not, the error names it. It is
-// called once.
+// listening TCP socket, or by its name the status socket or a state; when one
+// is not, the error names it. It is called once.
 func Inherit() (Inheritance, error) {
 	files, continued, err := inherited()
 	if err != nil {
@@ -54,13 +58,21 @@ func Inherit() (Inheritance, error) {
 // add takes one descriptor. A state that cannot be read must not keep the port
 // closed. Of several the first one counts: systemd puts the newest first.
 func (in *Inheritance) add(f *os.File) error {
-	if f.Name() == stateName {
+	switch f.Name() {
+	case stateName:
 		if in.State == nil && in.Lost == nil {
 			in.State, in.Lost = readState(f)
 		}
 		return f.Close()
+	case statusName:
+		if in.Status != nil {
+			return fmt.Errorf("socket %q: passed twice: one ListenStream= is enough", statusName)
+		}
+		l, err := newListener(f, checkUnix)
+		in.Status = &l
+		return err
 	}
-	l, err := newListener(f)
+	l, err := newListener(f, checkTCP)
 	in.Listeners = append(in.Listeners, l)
 	return err
 }

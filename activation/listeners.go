@@ -9,15 +9,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Listener is a listening TCP socket that systemd passed.
+// Listener is a listening socket that systemd passed.
 type Listener struct {
 	Name string   // FileDescriptorName= of the .socket unit
 	File *os.File // non-blocking, close-on-exec
 }
 
-// newListener makes sure that f is a listening TCP socket.
-func newListener(f *os.File) (Listener, error) {
-	if err := control(f, checkSocket); err != nil {
+// newListener makes sure that f is the socket that it should be.
+func newListener(f *os.File, check func(fd int) error) (Listener, error) {
+	if err := control(f, check); err != nil {
 		return Listener{}, fmt.Errorf("socket %q: %w", f.Name(), err)
 	}
 	return Listener{Name: f.Name(), File: f}, nil
@@ -35,15 +35,41 @@ func control(f *os.File, use func(fd int) error) error {
 	return errors.Join(err, used)
 }
 
-// checkSocket makes sure that fd is a listening TCP socket.
-func checkSocket(fd int) error {
-	domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
+// checkTCP makes sure that fd is a listening TCP socket.
+func checkTCP(fd int) error {
+	domain, err := domainOf(fd)
 	if err != nil {
-		return fmt.Errorf("descriptor %d: %w", fd, err)
+		return err
 	}
 	if domain != unix.AF_INET && domain != unix.AF_INET6 {
 		return errors.New("not a TCP socket: ListenStream= must be a port or an IP address with a port")
 	}
+	return checkStream(fd)
+}
+
+// checkUnix makes sure that fd is a listening socket of the file system, whose
+// mode says who may ask.
+func checkUnix(fd int) error {
+	domain, err := domainOf(fd)
+	if err != nil {
+		return err
+	}
+	if domain != unix.AF_UNIX {
+		return errors.New("not an AF_UNIX socket: with this name ListenStream= must be a path")
+	}
+	return checkStream(fd)
+}
+
+func domainOf(fd int) (int, error) {
+	domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
+	if err != nil {
+		return 0, fmt.Errorf("descriptor %d: %w", fd, err)
+	}
+	return domain, nil
+}
+
+// checkStream makes sure that clients can connect to the socket.
+func checkStream(fd int) error {
 	if kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE); err != nil || kind != unix.SOCK_STREAM {
 		return errors.New("not a stream socket: use ListenStream= in the .socket unit")
 	}

@@ -22,3 +22,13 @@ func Known(text string) Name { return Name{text: text, known: true} }
 
 // Text returns the name, "" when it is unknown, and whether it is known.
 func (n Name) Text() (text string, known bool) { return n.text, n.known }
+
+// MarshalText returns the text. A name that is unknown has none, and is to be
+// left out (omitzero of package json).
+func (n Name) MarshalText() ([]byte, error) { return []byte(n.text), nil }
+
+// UnmarshalText makes it the name with that text.
+func (n *Name) UnmarshalText(text []byte) error {
+	*n = Known(string(text))
+	return nil
+}

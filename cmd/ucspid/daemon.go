@@ -23,14 +23,14 @@ type daemon struct {
 	server    *ucspi.Server
 	listeners []activation.Listener
 	voice     *voice
-	status    *status
+	status    *statusLine
 
 	end, again chan os.Signal // that end the server, or begin it anew
 }
 
 // newDaemon returns a daemon that hears of signals from now on.
 func newDaemon() *daemon {
-	d := &daemon{status: newStatus(), end: make(chan os.Signal, 1), again: make(chan os.Signal, 1)}
+	d := &daemon{status: newStatusLine(), end: make(chan os.Signal, 1), again: make(chan os.Signal, 1)}
 	d.listen()
 	return d
 }

@@ -13,16 +13,16 @@ import (
 // What systemd hears while the program serves: the counts, and that no loop is
 // stuck. How much it hears does not depend on how many connections there are.
 
-// status is the line that systemctl status shows.
-type status struct {
+// statusLine is the line that systemctl status shows.
+type statusLine struct {
 	noted chan string
 }
 
-func newStatus() *status { return &status{noted: make(chan string, 1)} }
+func newStatusLine() *statusLine { return &statusLine{noted: make(chan string, 1)} }
 
 // note adds a remark to the line, for as long as the process lives or until
 // the next one.
-func (s *status) note(remark string) {
+func (s *statusLine) note(remark string) {
 	select {
 	case <-s.noted:
 	default:
@@ -35,7 +35,7 @@ func (s *status) note(remark string) {
 const notifyPause = time.Second
 
 // report shows the counts for as long as the process lives.
-func (s *status) report(server *ucspi.Server) {
+func (s *statusLine) report(server *ucspi.Server) {
 	remark := ""
 	for {
 		n := server.Counts()

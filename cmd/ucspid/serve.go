@@ -104,6 +104,9 @@ func serve(o *options, stdout, stderr io.Writer) error {
 	}
 	d.listeners, d.voice = listeners, voice
 	d.adopt(inherited)
+	if err := d.answer(inherited.Status); err != nil {
+		voice.warn("start", err) // clients are served all the same
+	}
 	go d.status.report(d.server)
 	go keepAlive(d.server, watchdog)
 	// Where nobody reads what systemd is to be told, there are clients all the same.

@@ -1,5 +1,6 @@
-// The command ucspidctl does what an operator does by hand: it compiles,
-// explains and checks the rules of ucspid(8). Its manual is ucspidctl(8).
+// The command ucspidctl does what an operator does by hand: it shows what
+// ucspid(8) does, and compiles, explains and checks its rules. Its manual is
+// ucspidctl(8).
 package main
 
 import (
@@ -28,7 +29,7 @@ func main() {
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "ucspidctl",
-		Short:         "Compile, explain, check and dump the rules of ucspid",
+		Short:         "Show what ucspid does; compile, explain, check and dump its rules",
 		Version:       version.Number,
 		Args:          needCommand,
 		RunE:          func(*cobra.Command, []string) error { return nil },
@@ -36,7 +37,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.SetVersionTemplate("ucspidctl {{.Version}}\n")
-	root.AddCommand(newMigrate(), newRules())
+	root.AddCommand(newMigrate(), newRules(), newStatus(), newKill())
 	return root
 }
 

@@ -139,5 +139,6 @@ func (s *Server) close(c *connection) {
 // drop closes a connection because of an error and says why.
 func (s *Server) drop(c *connection, err error) {
 	s.close(c)
+	s.dropped.Add(1)
 	s.log.dropped(c, err)
 }

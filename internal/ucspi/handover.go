@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ucspid/internal/spawn"
+	"ucspid/policy"
 )
 
 // Sessions outlive the server that began them. The server that comes after it,
@@ -23,6 +24,8 @@ type Session struct {
 	PID     int            // of the program
 	Born    uint64         // its start time, in clock ticks since the boot (proc(5)), 0 if that is hidden
 	Remote  netip.AddrPort // the peer
+	Host    policy.Name    `json:",omitzero"` // of the peer
+	Rule    policy.Name    `json:",omitzero"` // the address of the one that let it in
 	Trusted bool
 	Started time.Time
 }
@@ -40,7 +43,7 @@ func (s *Server) Sessions() []Session {
 			running.born = p.born
 		}
 		all = append(all, Session{
-			PID: pid, Born: running.born, Remote: running.remote,
+			PID: pid, Born: running.born, Remote: running.remote, Host: running.host, Rule: running.rule,
 			Trusted: running.visit.Trusted(), Started: running.started,
 		})
 	}
@@ -66,7 +69,10 @@ func (s *Server) adopt(one Session, group func() (map[int]bool, error)) error {
 	if _, twice := s.sessions.table[one.PID]; twice {
 		return nil
 	}
-	adopted := &session{remote: one.Remote, started: one.Started, born: one.Born, orphan: !isChild(one.PID)}
+	adopted := &session{
+		remote: one.Remote, host: one.Host, rule: one.Rule,
+		started: one.Started, born: one.Born, orphan: !isChild(one.PID),
+	}
 	pidfd, err := one.open(adopted.orphan, group)
 	if err == nil {
 		if err = s.reaper.add(one.PID, pidfd); err != nil {

@@ -97,9 +97,7 @@ func (l *log) pid(pid int, c *connection) {
 func (l *log) ok(pid int, c *connection, d policy.Decision) {
 	l.event(func() Event {
 		e := c.event("ok", "ok", pid)
-		if d.Matched {
-			e.Rule = policy.Known(d.Rule)
-		}
+		e.Rule = ruleOf(d)
 		return e
 	})
 }
@@ -119,7 +117,7 @@ func (l *log) deny(c *connection, d policy.Decision) {
 		e := c.event("deny", "deny", 0)
 		e.Line += " RULE:" + safeAddress(d.Rule)
 		e.Reason = "rule"
-		e.Rule = policy.Known(d.Rule)
+		e.Rule = ruleOf(d)
 		return e
 	})
 }
@@ -131,9 +129,7 @@ func (l *log) refuse(c *connection, d policy.Decision, refusal *policy.Refusal) 
 		e := c.event("refuse", "deny", 0)
 		e.Line += " " + refusal.Limit()
 		e.Reason = refusal.Reason.String()
-		if d.Matched {
-			e.Rule = policy.Known(d.Rule)
-		}
+		e.Rule = ruleOf(d)
 		return e
 	})
 }

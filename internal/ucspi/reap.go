@@ -198,6 +198,7 @@ func (s *Server) ended(pid int, status unix.WaitStatus) {
 	s.slots.leave(one.visit)
 	s.countsChanged()
 	if err := one.process.Failed(); err != nil {
+		s.dropped.Add(1)
 		s.log.dropped(&connection{remote: one.remote}, s.notStarted(err))
 	}
 	s.log.end(pid, status, one)

@@ -53,8 +53,11 @@ type Server struct {
 	lingering lingering
 	load      load
 	busy      []atomic.Int64 // by listener: since when it handles a connection
+	began     time.Time      // the server, and the counts
+	begun     atomic.Uint64  // sessions
 	denied    atomic.Uint64
 	refused   [policy.Reasons]atomic.Uint64
+	dropped   atomic.Uint64
 	changed   chan struct{}
 }
 
@@ -72,6 +75,7 @@ func NewServer(c Config) (*Server, error) {
 	}
 	c.Program.Env = withoutOurs(c.Program.Env)
 	return &Server{
+		began:    time.Now(),
 		spawner:  spawner,
 		reaper:   reaper,
 		Config:   c,

@@ -21,6 +21,8 @@ type session struct {
 	process spawn.Process // without a pidfd (-1) when it is old
 	visit   *policy.Visit
 	remote  netip.AddrPort
+	host    policy.Name // of the peer
+	rule    policy.Name // the address of the rule that let it in
 	started time.Time
 	born    uint64 // see Session; 0 where nobody has asked
 	orphan  bool   // no child of ours: its status will not be known
@@ -71,7 +73,9 @@ func (t *sessions) begin() {
 func (s *Server) start(c *connection, decision policy.Decision) {
 	env := environ(s.Program.Env, c, decision.Env)
 	err := s.run(s.Program, env, [3]int{c.fd, c.fd, syscall.Stderr}, func(p spawn.Process) {
-		s.sessions.add(&session{process: p, visit: c.visit, remote: c.remote, started: time.Now()})
+		s.sessions.add(&session{
+			process: p, visit: c.visit, remote: c.remote, host: c.remoteHost, rule: ruleOf(decision), started: time.Now(),
+		})
 		s.sweepLater(sweepPause)
 		s.log.status(len(s.sessions.table), s.Limits.Sessions)
 		s.log.pid(p.PID, c)
@@ -82,8 +86,18 @@ func (s *Server) start(c *connection, decision policy.Decision) {
 		return
 	}
 	unix.Close(c.fd)
+	s.begun.Add(1)
 	s.countsChanged()
 	s.pause.succeeded()
+}
+
+// ruleOf returns the address of the rule that decided, unknown where none was
+// found.
+func ruleOf(d policy.Decision) policy.Name {
+	if !d.Matched {
+		return policy.Name{}
+	}
+	return policy.Known(d.Rule)
 }
 
 // run starts a program and has its end noticed, but not before known has
@@ -100,8 +114,9 @@ func (s *Server) run(p Program, env []string, files [3]int, known func(spawn.Pro
 		return err
 	}
 	if err := s.reaper.add(process.PID, process.PIDFD); err != nil {
-		_ = unix.PidfdSendSignal(process.PIDFD, unix.SIGKILL, nil, 0) // it is a stray now
+		_ = unix.PidfdSendSignal(process.PIDFD, unix.SIGKILL, nil, 0)
 		unix.Close(process.PIDFD)
+		s.sweepLater(sweepPause)
 		return err
 	}
 	known(process)
