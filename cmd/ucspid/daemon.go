@@ -44,24 +44,28 @@ func (d *daemon) listen() {
 	}
 }
 
-// stopped lets no signal come any more, and tells whether one has come that
+// hush lets no signal come any more, and returns errEnd if one has come that
 // ends the server. From here until the new program listens, SIGTERM simply
 // ends the process: whoever is started next has the sessions from systemd.
-func (d *daemon) stopped() bool {
+func (d *daemon) hush() error {
 	signal.Ignore(syscall.SIGHUP)
 	signal.Stop(d.end)
 	select {
 	case <-d.end:
-		return true
+		return errEnd
 	default:
-		return false
+		return nil
 	}
 }
 
 // run serves until a signal ends it.
 func (d *daemon) run() error {
-	for d.serve() && !d.stopped() {
-		d.refuse(d.reload())
+	for d.serve() {
+		err := d.reload()
+		if err == errEnd {
+			break
+		}
+		d.refuse(err)
 		d.listen()
 	}
 	_ = activation.Stopping()
@@ -137,7 +141,8 @@ func (d *daemon) try() error {
 	}
 }
 
-// reload begins anew in this process. It returns only when that fails.
+// reload begins anew in this process. It returns only when that fails, with
+// errEnd when a signal to end the server came first.
 func (d *daemon) reload() error {
 	path, err := os.Executable()
 	if err != nil {
@@ -148,7 +153,7 @@ func (d *daemon) reload() error {
 		return err
 	}
 	d.voice.flush()
-	return d.server.AsBorn(func() error { return activation.Exec(path, d.listeners, left) })
+	return d.server.AsBorn(func() error { return activation.Exec(path, d.listeners, left, d.hush) })
 }
 
 // refuse says why the old program goes on.
