@@ -18,6 +18,9 @@
 //     0 to child.shares (CLONE_CHILD_CLEARTID).
 //   - The goroutine goes on and uses the stack that the child's stack pointer
 //     points to. The child never looks there.
+//   - A signal that dumps core would end, before Linux 5.16, all who share the
+//     memory. Between the unblocking and the exec that is as with vfork(2);
+//     ucspid is not dumpable (PR_SET_DUMPABLE).
 //   - Nobody hears of an exec that fails: the child leaves the error in
 //     child.errno, and its end is noticed like any other.
 //

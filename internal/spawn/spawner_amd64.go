@@ -91,9 +91,11 @@ func (s *Spawner) keep(one *child) int {
 }
 
 // AsBorn calls exec, which is to replace this program, with the limit of
-// descriptors as it was.
+// descriptors as it was, unless somebody has set another.
 func (s *Spawner) AsBorn(exec func() error) error {
-	s.limit.set(s.limit.born)
-	defer s.limit.set(s.limit.raised)
+	if born := s.limit.ofChild(); born != nil {
+		_ = s.limit.set(*born) // lower than ours, or ours
+		defer s.limit.set(s.limit.raised)
+	}
 	return exec()
 }

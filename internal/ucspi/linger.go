@@ -30,11 +30,12 @@ type lingerer struct {
 	until time.Time
 }
 
-// add shuts a connection on our side, and owns it from now on, if there is room.
+// add shuts a connection on our side and, if there is room, owns it from now on.
 func (l *lingering) add(fd int, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.some) == lingerers || unix.Shutdown(fd, unix.SHUT_WR) != nil {
+	// This sends what a close, should the peer have said something, would not.
+	if unix.Shutdown(fd, unix.SHUT_WR) != nil || len(l.some) == lingerers {
 		return false
 	}
 	l.some = append(l.some, lingerer{fd, now.Add(lingerTime)})

@@ -95,12 +95,16 @@ const (
 	youngest   = 64
 	sweepPause = 200 * time.Millisecond
 	sweepShare = 400
+	sweepRetry = 2 * time.Millisecond // after one that came at the wrong moment
 )
 
-// reap ends the session of a program that has ended.
+// reap ends the session of a program that has ended. Nobody else may get its id
+// before it is out of the table.
 func (s *Server) reap(pid int) {
+	s.sessions.mu.Lock()
+	defer s.sessions.mu.Unlock()
 	if status, ended := waitFor(pid); ended {
-		s.end(pid, status)
+		s.ended(pid, status)
 	}
 }
 
@@ -122,10 +126,11 @@ func waitFor(pid int) (status unix.WaitStatus, ended bool) {
 // sweep ends the sessions of all children that have ended. Children that are no
 // session it passes over: those of whoever ran exec before us or, where we are
 // process 1, anybody's. While a program is being started, which may have ended
-// before anybody knows it, it does nothing. The lock of the sessions is held.
-func (s *Server) sweep() {
+// before anybody knows it, it does nothing and returns false. The lock of the
+// sessions is held.
+func (s *Server) sweep() bool {
 	if s.sessions.starting > 0 {
-		return
+		return false
 	}
 	for {
 		var status unix.WaitStatus
@@ -133,7 +138,7 @@ func (s *Server) sweep() {
 		switch {
 		case err == unix.EINTR:
 		case err != nil || pid <= 0:
-			return
+			return true
 		default:
 			s.ended(pid, status)
 		}
@@ -155,14 +160,16 @@ func (s *Server) sweepLater(pause time.Duration) {
 			return
 		}
 		began := time.Now()
-		s.sweep()
-		if len(s.sessions.table) > 0 {
+		switch {
+		case !s.sweep():
+			s.sweepLater(sweepRetry)
+		case len(s.sessions.table) > 0:
 			s.sweepLater(max(sweepPause, sweepShare*time.Since(began)))
 		}
 	})
 }
 
-// serve has the ends of programs noticed, or no longer.
+// serveEnds has the ends of programs noticed, or no longer.
 func (s *Server) serveEnds(on bool) {
 	s.sessions.mu.Lock()
 	defer s.sessions.mu.Unlock()
@@ -170,13 +177,6 @@ func (s *Server) serveEnds(on bool) {
 	if on {
 		s.sweepLater(sweepPause)
 	}
-}
-
-// end ends a session.
-func (s *Server) end(pid int, status unix.WaitStatus) {
-	s.sessions.mu.Lock()
-	defer s.sessions.mu.Unlock()
-	s.ended(pid, status)
 }
 
 // ended gives the slot of a session back. The lock of the sessions is held.

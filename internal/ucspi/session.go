@@ -119,6 +119,8 @@ func (s *Server) run(p Program, env []string, files [3]int, known func(spawn.Pro
 		s.sweepLater(sweepPause)
 		return err
 	}
+	// An orphan of that id, which its own parent has waited for, has ended.
+	s.ended(process.PID, 0)
 	known(process)
 	return nil
 }

@@ -40,7 +40,7 @@ func (s *Server) Try(ctx context.Context, program Program) error {
 		_ = ours.SetReadDeadline(time.Now().Add(time.Second)) // somebody else may hold the other end
 		return verdictOf(program, status, one.process.Failed(), <-said)
 	case <-ctx.Done():
-		_ = unix.Kill(one.process.PID, unix.SIGKILL)
+		s.kill(one)
 		<-one.ended
 		return fmt.Errorf("%s: %w", program.Path, context.Cause(ctx))
 	}
@@ -64,6 +64,15 @@ func verdictOf(program Program, status unix.WaitStatus, failed error, said strin
 type trial struct {
 	process spawn.Process
 	ended   chan unix.WaitStatus
+}
+
+// kill ends a trial, unless that has ended.
+func (s *Server) kill(one trial) {
+	s.sessions.mu.Lock()
+	defer s.sessions.mu.Unlock()
+	if _, runs := s.sessions.trials[one.process.PID]; runs {
+		_ = unix.PidfdSendSignal(one.process.PIDFD, unix.SIGKILL, nil, 0)
+	}
 }
 
 // startTrial starts the program with nothing to read, and output as what it
