@@ -230,7 +230,7 @@ func TestLinesThatTcprulesRefuses(t *testing.T) {
 		{"a comma after a value", `1.2.3.4:allow,A="x",`, policy.SyntaxError{Text: `1.2.3.4:allow,A="x",`, Reason: `variable: no = after ""`}},
 		{"a name alone", `1.2.3.4:allow,RELAYCLIENT`, policy.SyntaxError{Text: `1.2.3.4:allow,RELAYCLIENT`, Reason: `variable: no = after "RELAYCLIENT"`}},
 		{"no value", `1.2.3.4:allow,RELAYCLIENT=`, policy.SyntaxError{Text: `1.2.3.4:allow,RELAYCLIENT=`, Reason: `variable "RELAYCLIENT": no value after the =`}},
-		{"no name and no value", `1.2.3.4:allow,=`, policy.SyntaxError{Text: `1.2.3.4:allow,=`, Reason: `variable : no value after the =`}},
+		{"no name and no value", `1.2.3.4:allow,=`, policy.SyntaxError{Text: `1.2.3.4:allow,=`, Reason: `variable "": no value after the =`}},
 		{"one quote", `1.2.3.4:allow,A="`, policy.SyntaxError{Text: `1.2.3.4:allow,A="`, Reason: `variable "A": the delimiter '"' does not come again`}},
 		{"an open quote", `1.2.3.4:allow,A="x`, policy.SyntaxError{Text: `1.2.3.4:allow,A="x`, Reason: `variable "A": the delimiter '"' does not come again`}},
 		{"no quotes", `1.2.3.4:allow,A=xyz`, policy.SyntaxError{Text: `1.2.3.4:allow,A=xyz`, Reason: `variable "A": the delimiter 'x' does not come again`}},
