@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"ucspid/activation"
 	"ucspid/internal/exit"
@@ -187,7 +188,7 @@ func FuzzLegacy(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		same := cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })
+		same := cmpopts.EquateComparable(netip.AddrPort{}, policy.Name{})
 		if diff := cmp.Diff(sessions, adopting(t, left).server.Sessions(), same); diff != "" {
 			t.Fatalf("the next one adopts others (-before +after)\n%s", diff)
 		}
