@@ -174,6 +174,9 @@ func (d *daemon) leaving() ([]byte, error) {
 	return json.Marshal(legacy{Sessions: d.server.Sessions()})
 }
 
+// errState does not say what was found there: it goes to the log.
+var errState = errors.New("state: not as a process leaves it")
+
 // leave leaves the sessions to the next process.
 func (d *daemon) leave() error {
 	left, err := d.leaving()
@@ -191,8 +194,8 @@ func (d *daemon) leave() error {
 func (d *daemon) adopt(inherited activation.Inheritance) {
 	var left legacy
 	err := inherited.Lost
-	if inherited.State != nil {
-		err = json.Unmarshal(inherited.State, &left)
+	if inherited.State != nil && json.Unmarshal(inherited.State, &left) != nil {
+		err = errState
 	}
 	sessions := left.Sessions
 	if activation.IsService() && !inherited.Continued {

@@ -189,7 +189,8 @@ func FuzzLegacy(f *testing.F) {
 			t.Fatal(err)
 		}
 		same := cmpopts.EquateComparable(netip.AddrPort{}, policy.Name{})
-		if diff := cmp.Diff(sessions, adopting(t, left).server.Sessions(), same); diff != "" {
+		inOrder := cmpopts.SortSlices(func(a, b ucspi.Session) bool { return a.PID < b.PID })
+		if diff := cmp.Diff(sessions, adopting(t, left).server.Sessions(), same, inOrder); diff != "" {
 			t.Fatalf("the next one adopts others (-before +after)\n%s", diff)
 		}
 	})
