@@ -47,6 +47,15 @@
 #define SIG_SETMASK	2
 #define SIGSET_SIZE	8
 
+// rt_sigprocmask(SIG_SETMASK, &c.blocked, NULL, 8), by the parent and by the child
+#define RESTORE_SIGNALS	\
+	MOVL	$SIG_SETMASK, DI;	\
+	LEAQ	child_blocked(BX), SI;	\
+	XORL	DX, DX;	\
+	MOVL	$SIGSET_SIZE, R10;	\
+	MOVL	$SYS_rt_sigprocmask, AX;	\
+	SYSCALL
+
 // func clone(c *child) (pid int)
 TEXT ·clone(SB), NOSPLIT, $0-16
 	MOVQ	c+0(FP), BX
@@ -71,13 +80,7 @@ TEXT ·clone(SB), NOSPLIT, $0-16
 	JEQ	child
 	MOVQ	AX, pid+8(FP)
 
-	// rt_sigprocmask(SIG_SETMASK, &c.blocked, NULL, 8)
-	MOVL	$SIG_SETMASK, DI
-	LEAQ	child_blocked(BX), SI
-	XORL	DX, DX
-	MOVL	$SIGSET_SIZE, R10
-	MOVL	$SYS_rt_sigprocmask, AX
-	SYSCALL
+	RESTORE_SIGNALS
 	RET
 
 child:
@@ -129,13 +132,7 @@ placed:
 	JLT	failed
 limited:
 
-	// rt_sigprocmask(SIG_SETMASK, &c.blocked, NULL, 8)
-	MOVL	$SIG_SETMASK, DI
-	LEAQ	child_blocked(BX), SI
-	XORL	DX, DX
-	MOVL	$SIGSET_SIZE, R10
-	MOVL	$SYS_rt_sigprocmask, AX
-	SYSCALL
+	RESTORE_SIGNALS
 
 	// execve(c.path, c.argv, c.envv)
 	MOVQ	child_path(BX), DI
