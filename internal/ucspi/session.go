@@ -76,7 +76,6 @@ func (s *Server) start(c *connection, decision policy.Decision) {
 		s.sessions.add(&session{
 			process: p, visit: c.visit, remote: c.remote, host: c.remoteHost, rule: ruleOf(decision), started: time.Now(),
 		})
-		s.sweepLater(sweepPause)
 		s.log.status(len(s.sessions.table), s.Limits.Sessions)
 		s.log.pid(p.PID, c)
 		s.log.ok(p.PID, c, decision)
@@ -113,10 +112,10 @@ func (s *Server) run(p Program, env []string, files [3]int, known func(spawn.Pro
 	if err != nil {
 		return err
 	}
+	s.sweepLater(sweepPause)
 	if err := s.reaper.add(process.PID, process.PIDFD); err != nil {
-		_ = unix.PidfdSendSignal(process.PIDFD, unix.SIGKILL, nil, 0)
+		_ = unix.PidfdSendSignal(process.PIDFD, unix.SIGKILL, nil, 0) // the sweep waits for it
 		unix.Close(process.PIDFD)
-		s.sweepLater(sweepPause)
 		return err
 	}
 	// An orphan of that id, which its own parent has waited for, has ended.
