@@ -3,7 +3,7 @@
 // to the next, the states that go out (sd_notify(3)), and the journal. It is
 // the only one that speaks to systemd.
 //
-// The invariant: a listener that Inherit returned is a listening TCP
-// socket, the one for operators a listening AF_UNIX socket, and no variable that systemd meant for this process is left in
-// Environ for another.
+// The invariant: a listener that Inherit returned is a listening TCP socket,
+// the one for operators a listening AF_UNIX socket, and no variable that systemd
+// meant for this process is left in Environ for another.
 package activation

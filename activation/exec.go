@@ -9,11 +9,11 @@ import (
 )
 
 // Exec replaces the program of this process by the file at path, with the same
-// arguments. The new one gets the listeners, a status socket among them, and the state from Inherit; the
-// process keeps its id, its children and its cage. When systemd has the state,
-// for whoever is started next should this process end, last is called; it may
-// forbid what follows by an error. Exec returns only when it fails; then
-// everything is as it was.
+// arguments. The new one gets the listeners, a status socket among them, and the
+// state from Inherit; the process keeps its id, its children and its cage. When
+// systemd has the state, for whoever is started next should this process end,
+// last is called; it may forbid what follows by an error. Exec returns only when
+// it fails; then everything is as it was.
 func Exec(path string, listeners []Listener, state []byte, last func() error) error {
 	memory, err := newState(state)
 	if err != nil {
